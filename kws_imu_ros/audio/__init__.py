@@ -1,0 +1,1 @@
+"""Audio blocks, the log-mel front end and audio sources; plain Python and numpy."""

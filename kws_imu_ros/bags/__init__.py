@@ -1,0 +1,1 @@
+"""Reading, writing and offline replay of rosbag2 bags."""

@@ -1,0 +1,1 @@
+"""Posterior smoothing and the disambiguation policy."""

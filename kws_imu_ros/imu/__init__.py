@@ -1,0 +1,1 @@
+"""IMU samples, the resampled window, calibration and IMU sources; plain Python and numpy."""

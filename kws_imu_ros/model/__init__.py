@@ -1,0 +1,1 @@
+"""The model bundle, its checks, and the int8 interpreter."""

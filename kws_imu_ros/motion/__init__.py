@@ -1,0 +1,1 @@
+"""Intents to safe velocities, limits, watchdog and differential-drive kinematics."""

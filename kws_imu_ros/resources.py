@@ -1,0 +1,51 @@
+"""Where the package's installed files (launch, config, models, demo) are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from kws_imu_ros.errors import KwsImuError
+
+PACKAGE = 'kws_imu_ros'
+
+
+def share_directory() -> Path:
+    """
+    Return the folder that holds config/, models/, launch/ and demo/.
+
+    A colcon or apt install is found through AMENT_PREFIX_PATH, a pip install through the
+    interpreter's prefix, a source tree beside the package; the source tree wins so that what a
+    teacher edits is what runs.
+
+    Raises:
+        KwsImuError: the package's files are nowhere to be found.
+
+    """
+    candidates = [Path(__file__).resolve().parent.parent]
+    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
+        if prefix:
+            candidates.append(Path(prefix) / 'share' / PACKAGE)
+    candidates.append(Path(sys.prefix) / 'share' / PACKAGE)
+    for candidate in candidates:
+        if (candidate / 'config').is_dir() and (candidate / 'package.xml').is_file():
+            return candidate
+    raise KwsImuError(
+        f'The installed files of {PACKAGE} (config, models, demo) were not found in '
+        f'{", ".join(map(str, candidates))}; install the package again or source its workspace.'
+    )
+
+
+def share_path(*parts: str) -> Path:
+    """
+    Return a path inside the share directory.
+
+    Raises:
+        KwsImuError: the package's files are nowhere to be found, or this one is missing.
+
+    """
+    path = share_directory().joinpath(*parts)
+    if not path.exists():
+        raise KwsImuError(f'{path} is missing; install the package again or give the path yourself.')
+    return path

@@ -1,0 +1,1 @@
+"""Offline training: data, architectures, compression, evaluation and the model registry."""
