@@ -1,0 +1,8 @@
+"""`python -m kws_imu_ros` is `kws-imu`."""
+
+import sys
+
+from kws_imu_ros.cli import main
+
+if __name__ == '__main__':
+    sys.exit(main())
