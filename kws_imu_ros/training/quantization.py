@@ -3,12 +3,15 @@ Conversion of tf_keras models to TensorFlow Lite: float32, float16, dynamic rang
 
 Every function returns the bytes of a ``.tflite`` file whose only signature, ``serving_default``,
 carries the names of the model's inputs and outputs; the run time looks tensors up by those names.
+The flatbuffer is compacted (`flatbuffer.compact`): fewer bytes, the same outputs to the bit.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +23,10 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from ai_edge_litert.interpreter import Interpreter
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.training.flatbuffer import compact
 
 SIGNATURE = 'serving_default'
 
@@ -77,6 +82,15 @@ def calibration_from_arrays(
     return generate
 
 
+@contextlib.contextmanager
+def _without_library_warnings() -> Iterator[None]:
+    """Silence two warnings that TensorFlow's own code raises and that nobody here can act on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message=r'\s*Warning: tf\.lite\.Interpreter')
+        warnings.filterwarnings('ignore', message='distutils Version classes')
+        yield
+
+
 def _signature_names(model: tf_keras.Model) -> tuple[dict[str, tuple[int, ...]], list[str]]:
     """Return the input names with their shapes (batch 1) and the output names of a model."""
     inputs = {}
@@ -90,7 +104,7 @@ def _signature_names(model: tf_keras.Model) -> tuple[dict[str, tuple[int, ...]],
     return inputs, [name.removeprefix('quant_') for name in model.output_names]
 
 
-def _converter(model: tf_keras.Model, directory: str) -> tf.lite.TFLiteConverter:
+def make_converter(model: tf_keras.Model, directory: str) -> tf.lite.TFLiteConverter:
     """Export a model at batch 1 under explicit names and return a converter for it."""
     inputs, outputs = _signature_names(model)
     specs = {name: tf.TensorSpec(shape, tf.float32, name) for name, shape in inputs.items()}
@@ -116,16 +130,18 @@ def _converter(model: tf_keras.Model, directory: str) -> tf.lite.TFLiteConverter
 def _convert(model: tf_keras.Model, configure: Callable[[tf.lite.TFLiteConverter], None]) -> bytes:
     """Convert a model, turn the converter's failures into one sentence, and check the names."""
     with tempfile.TemporaryDirectory() as directory:
-        converter = _converter(model, directory)
+        converter = make_converter(model, directory)
         configure(converter)
         try:
-            model_bytes = converter.convert()
+            with _without_library_warnings():
+                model_bytes = converter.convert()
         except Exception as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise KwsImuError(
                 f"Model '{model.name}' cannot be converted to TensorFlow Lite: {first}. Replace "
                 'the layer it names, or fold normalization before converting.'
             ) from error
+    model_bytes = compact(model_bytes)
     verify_signature(model_bytes, *_signature_names(model))
     return model_bytes
 
@@ -172,16 +188,17 @@ def to_int8(model: tf_keras.Model, calibration: Calibration) -> bytes:
 
     """
     _check_calibration(model, calibration)
+    return _convert(model, lambda converter: configure_int8(converter, calibration))
 
-    def configure(converter: tf.lite.TFLiteConverter) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = calibration
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
 
-    return _convert(model, configure)
+def configure_int8(converter: tf.lite.TFLiteConverter, calibration: Calibration) -> None:
+    """Set a converter to int8 throughout, with int8 inputs and outputs."""
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = calibration
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
 
 
 def quantization_aware(model: tf_keras.Model) -> tf_keras.Model:
@@ -194,7 +211,8 @@ def quantization_aware(model: tf_keras.Model) -> tf_keras.Model:
         KwsImuError: a layer that tfmot cannot quantize; fold normalization first.
 
     """
-    import tensorflow_model_optimization as tfmot
+    with _without_library_warnings():
+        import tensorflow_model_optimization as tfmot
 
     try:
         return tfmot.quantization.keras.quantize_model(model)
@@ -236,12 +254,8 @@ def _check_calibration(model: tf_keras.Model, calibration: Calibration) -> None:
         )
 
 
-def interpreter(model_bytes: bytes, threads: int = 1) -> tf.lite.Interpreter:
-    """Return an allocated LiteRT interpreter for a model; TensorFlow's own where LiteRT lacks."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        Interpreter = tf.lite.Interpreter
+def interpreter(model_bytes: bytes, threads: int = 1) -> Interpreter:
+    """Return an allocated LiteRT interpreter for a model."""
     result = Interpreter(model_content=model_bytes, num_threads=threads)
     result.allocate_tensors()
     return result
@@ -344,4 +358,6 @@ def save(model_bytes: bytes, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise KwsImuError(f'{path} cannot be written: {error.strerror}; free some space.') from error
+        raise KwsImuError(
+            f'{path} cannot be written: {error.strerror}; free some space.'
+        ) from error
