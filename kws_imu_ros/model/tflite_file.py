@@ -1,0 +1,266 @@
+"""
+What a ``.tflite`` file says of itself, read with bounds checks and without any native code.
+
+A damaged flatbuffer handed to an interpreter can end the process. This reader touches all that an
+interpreter reads (tables, tensors, weights), so that a truncated or scrambled file becomes one
+sentence before it gets there. Format: github.com/google/flatbuffers, schema:
+tensorflow/compiler/mlir/lite/schema/schema.fbs; field numbers below are the schema's.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+
+from kws_imu_ros.errors import KwsImuError
+
+FILE_IDENTIFIER = b'TFL3'
+DTYPES = {
+    0: 'float32',
+    1: 'float16',
+    2: 'int32',
+    3: 'uint8',
+    4: 'int64',
+    5: 'string',
+    6: 'bool',
+    7: 'int16',
+    9: 'int8',
+    10: 'float64',
+    15: 'uint32',
+    16: 'uint16',
+    17: 'int4',
+}
+DTYPE_BITS = {
+    'float32': 32,
+    'float16': 16,
+    'int32': 32,
+    'uint8': 8,
+    'int64': 64,
+    'bool': 8,
+    'int16': 16,
+    'int8': 8,
+    'float64': 64,
+    'uint32': 32,
+    'uint16': 16,
+    'int4': 4,
+}
+CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 3, 4, 9
+TRANSPOSE_CONV, BATCH_MATMUL = 67, 126
+MAXIMUM_ITEMS = 1_000_000
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """
+    Type of one input or output of the network.
+
+    shape: with the batch of 1 in front. dtype: numpy's name. A real value is
+    ``scale * (stored - zero_point)``; scale is 0.0 where the tensor is not quantized.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of a signature, by name."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+@dataclass(frozen=True)
+class TfliteFile:
+    """
+    The facts of a model file.
+
+    parameters: elements of constant tensors that are floating point or quantized, so weights and
+    biases but not shapes and axes. macs: multiply-accumulates of one inference in convolutions,
+    dense layers and matrix products.
+    """
+
+    signatures: dict[str, Signature]
+    parameters: int
+    macs: int
+
+
+class _DamageError(Exception):
+    """An offset or a value of the file that cannot be."""
+
+
+class _Table:
+    """A flatbuffer table; every access is checked against the ends of the file."""
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self._data = data
+        self._position = position
+        self._vtable = position - self._number('<i', position)
+        self._vtable_bytes = self._number('<H', self._vtable)
+        self._number('<H', self._vtable + self._vtable_bytes - 2)
+
+    def _number(self, code: str, position: int) -> int | float:
+        """Return the number at a position; negative ones would count from the file's end."""
+        if position < 0:
+            raise _DamageError('an offset points before the file')
+        return struct.unpack_from(code, self._data, position)[0]
+
+    def _field(self, index: int) -> int:
+        """Return where field `index` lies, 0 when it is absent."""
+        slot = 4 + 2 * index
+        if slot >= self._vtable_bytes:
+            return 0
+        offset = self._number('<H', self._vtable + slot)
+        return self._position + offset if offset else 0
+
+    def scalar(self, index: int, code: str, default: int = 0) -> int:
+        """Return a scalar field."""
+        position = self._field(index)
+        return self._number(code, position) if position else default
+
+    def _vector(self, index: int) -> tuple[int, int]:
+        """Return position and length of a vector field; length 0 when it is absent."""
+        field = self._field(index)
+        if not field:
+            return 0, 0
+        position = field + self._number('<I', field)
+        length = self._number('<I', position)
+        return position + 4, length
+
+    def bytes_length(self, index: int) -> int:
+        """Return the length of a byte vector after checking that all of it is in the file."""
+        position, length = self._vector(index)
+        if position + length > len(self._data):
+            raise _DamageError('weights go past the end')
+        return length
+
+    def text(self, index: int) -> str:
+        """Return a string field, '' when it is absent."""
+        position, length = self._vector(index)
+        if position + length > len(self._data):
+            raise _DamageError('a name goes past the end')
+        return self._data[position : position + length].decode('utf-8')
+
+    def numbers(self, index: int, code: str) -> tuple:
+        """Return a vector of scalars, () when it is absent."""
+        position, length = self._vector(index)
+        if length > MAXIMUM_ITEMS:
+            raise _DamageError('a list is longer than any model needs')
+        return struct.unpack_from(f'<{length}{code}', self._data, position)
+
+    def tables(self, index: int) -> list[_Table]:
+        """Return a vector of tables, [] when it is absent."""
+        position, _ = self._vector(index)
+        offsets = self.numbers(index, 'I')
+        return [_Table(self._data, position + 4 * i + offset) for i, offset in enumerate(offsets)]
+
+    def table(self, index: int) -> _Table | None:
+        """Return a table field, None when it is absent."""
+        field = self._field(index)
+        return _Table(self._data, field + self._number('<I', field)) if field else None
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor of the graph: its type, and whether it is a weight or bias."""
+
+    spec: TensorSpec
+    weight: bool
+
+    @property
+    def elements(self) -> int:
+        """Return the number of elements."""
+        return math.prod(self.spec.shape)
+
+
+def _read_tensor(table: _Table, buffer_bytes: list[int]) -> _Tensor:
+    """Return one tensor after comparing its constant bytes with its shape."""
+    shape = table.numbers(0, 'i')
+    if any(size < 1 for size in shape):
+        raise _DamageError(f'a tensor has the shape {shape}')
+    dtype = DTYPES.get(table.scalar(1, '<b'), 'unknown')
+    quantization = table.table(4)
+    scales = quantization.numbers(2, 'f') if quantization else ()
+    zero_points = quantization.numbers(3, 'q') if quantization else ()
+    constant_bytes = buffer_bytes[table.scalar(2, '<I')]
+    if constant_bytes and dtype in DTYPE_BITS:
+        needed = -(-math.prod(shape) * DTYPE_BITS[dtype] // 8)
+        if constant_bytes != needed:
+            raise _DamageError(f'a constant of {needed} bytes has {constant_bytes}')
+    spec = TensorSpec(
+        shape=shape,
+        dtype=dtype,
+        scale=float(scales[0]) if len(scales) == 1 else 0.0,
+        zero_point=int(zero_points[0]) if len(scales) == len(zero_points) == 1 else 0,
+    )
+    weight = constant_bytes > 0 and (dtype.startswith('float') or len(scales) > 0)
+    return _Tensor(spec, weight)
+
+
+def _count_macs(code: int, inputs: list[_Tensor], outputs: list[_Tensor]) -> int:
+    """Return the multiply-accumulates of one operator."""
+    if code in (CONV_2D, FULLY_CONNECTED):
+        return outputs[0].elements * math.prod(inputs[1].spec.shape[1:])
+    if code == DEPTHWISE_CONV_2D:
+        return outputs[0].elements * math.prod(inputs[1].spec.shape[1:3])
+    if code == TRANSPOSE_CONV:
+        return inputs[2].elements * math.prod(inputs[1].spec.shape[:3])
+    if code == BATCH_MATMUL:
+        return outputs[0].elements * inputs[0].spec.shape[-1]
+    return 0
+
+
+def _read(data: bytes) -> TfliteFile:
+    """Read a model file; raises all kinds of errors when it is damaged."""
+    model = _Table(data, struct.unpack_from('<I', data, 0)[0])
+    codes = [max(t.scalar(0, '<b'), t.scalar(3, '<i')) for t in model.tables(1)]
+    buffer_bytes = [buffer.bytes_length(0) for buffer in model.tables(4)]
+    parameters = macs = 0
+    graphs: list[list[_Tensor]] = []
+    for subgraph in model.tables(2):
+        tensors = [_read_tensor(table, buffer_bytes) for table in subgraph.tables(0)]
+        parameters += sum(tensor.elements for tensor in tensors if tensor.weight)
+        for operator in subgraph.tables(3):
+            code = codes[operator.scalar(0, '<I')]
+            # -1 stands for an optional input that is not there.
+            inputs = operator.numbers(1, 'i')
+            outputs = operator.numbers(2, 'i')
+            if not outputs or min(outputs) < 0 or min(inputs, default=0) < -1:
+                raise _DamageError('an operator has no output')
+            macs += _count_macs(code, [tensors[i] for i in inputs], [tensors[i] for i in outputs])
+        graphs.append(tensors)
+    if not graphs:
+        raise _DamageError('it holds no graph')
+    signatures = {}
+    for table in model.tables(7):
+        tensors = graphs[table.scalar(4, '<I')]
+        sides = [
+            {entry.text(0): tensors[entry.scalar(1, '<I')].spec for entry in table.tables(index)}
+            for index in (0, 1)
+        ]
+        signatures[table.text(2)] = Signature(*sides)
+    return TfliteFile(signatures, parameters, macs)
+
+
+def read_tflite(data: bytes, source: str = 'The model') -> TfliteFile:
+    """
+    Return the facts of a ``.tflite`` file's bytes; `source` names it in errors.
+
+    Raises:
+        KwsImuError: the bytes are not a TensorFlow Lite model, or one that is cut or damaged.
+
+    """
+    if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
+        raise KwsImuError(
+            f'{source} is not a TensorFlow Lite model (no TFL3 mark at byte 4); export it again.'
+        )
+    try:
+        return _read(data)
+    except (_DamageError, struct.error, IndexError, UnicodeDecodeError) as error:
+        raise KwsImuError(
+            f'{source} is truncated or damaged and cannot be read as a TensorFlow Lite model '
+            f'({error}); copy or export it again.'
+        ) from error
