@@ -1,0 +1,609 @@
+"""
+Where audio comes from: a microphone through PortAudio, or a recording.
+
+Sources are the part of this room that touches devices, clocks and threads. Each has `open()`,
+`read(timeout_s)` (one AudioBlock, or None when none was due in time), `close()`, `finished` and
+`health`; all give 16 kHz mono int16 in blocks of equal length.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import soxr
+
+from kws_imu_ros.audio.block import AudioBlock
+from kws_imu_ros.audio.ring import SampleRing
+from kws_imu_ros.device_clock import DeviceClock
+from kws_imu_ros.errors import KwsImuError
+
+SAMPLE_RATE = 16000
+SECOND_NS = 1_000_000_000
+BLOCK_MS_RANGE = (5, 200)
+# A recording is held in memory; an hour of 16 kHz int16 is 115 MB.
+MAXIMUM_RECORDING_S = 3600
+
+
+@dataclass(frozen=True)
+class AudioSourceHealth:
+    """
+    Counts since the source was made.
+
+    blocks: blocks given; overruns: times that audio was lost because nobody read it in time;
+    lost_blocks: estimate of the blocks lost to overruns and to reopening; openings: times the
+    device was opened; clock_restarts: times the mapping of its clock to ROS time started anew.
+    """
+
+    blocks: int = 0
+    overruns: int = 0
+    lost_blocks: int = 0
+    openings: int = 0
+    clock_restarts: int = 0
+
+
+def block_samples(block_ms: int) -> int:
+    """
+    Return the samples in a block of `block_ms` milliseconds.
+
+    Raises:
+        KwsImuError: the length is out of range.
+
+    """
+    low, high = BLOCK_MS_RANGE
+    if not low <= block_ms <= high:
+        raise KwsImuError(
+            f'block_ms is {block_ms} but must be {low} to {high}; 20 suits the shipped model.'
+        )
+    return SAMPLE_RATE * block_ms // 1000
+
+
+def downmix(samples: np.ndarray) -> np.ndarray:
+    """Return float32 (n,): the mean over channels of int16 (n, channels), scaled to -1 to 1."""
+    return samples.mean(axis=1, dtype=np.float32) / np.float32(32768.0)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Return floats from -1 to 1 as int16, rounded, and clipped where they are beyond."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
+class Resampler:
+    """Turn chunks of int16 at any rate and channel count into 16 kHz mono int16, streaming."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        """
+        Start a stream at `rate` Hz with `channels` interleaved channels.
+
+        Raises:
+            KwsImuError: rate or channels is not a positive number.
+
+        """
+        if rate < 1 or channels < 1:
+            raise KwsImuError(
+                f'Audio at {rate} Hz with {channels} channels makes no sense; check the source.'
+            )
+        self._channels = channels
+        self._same = rate == SAMPLE_RATE
+        # soxr compensates its own delay: output sample k is the signal at time k / 16000 s.
+        self._stream = (
+            None if self._same else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype='float32')
+        )
+
+    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """
+        Take int16 (n, channels) or (n,); return int16 (m,) at 16 kHz, as far as it is known.
+
+        last: flush what the filter still holds.
+        """
+        samples = samples.reshape(-1, self._channels)
+        if self._same and self._channels == 1:
+            return samples[:, 0]
+        mono = downmix(samples)
+        if self._stream is not None:
+            mono = self._stream.resample_chunk(mono, last=last)
+        return to_int16(mono)
+
+
+def read_audio_file(path: Path | str) -> np.ndarray:
+    """
+    Return a wav, flac, ogg (or other sound) file as 16 kHz mono int16 (n,).
+
+    Any sample rate and channel count is converted; channels are averaged.
+
+    Raises:
+        KwsImuError: the file is missing, unreadable, no sound file, empty, truncated or too long.
+
+    """
+    soundfile = _import_soundfile()
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise KwsImuError(f'Audio file {path} does not exist; check the path.')
+    if path.stat().st_size == 0:
+        raise KwsImuError(f'Audio file {path} is empty; record it again.')
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, channels, announced = file.samplerate, file.channels, file.frames
+            if announced > rate * MAXIMUM_RECORDING_S:
+                raise KwsImuError(
+                    f'Audio file {path} lasts {announced / rate:.0f} s but at most '
+                    f'{MAXIMUM_RECORDING_S} s are read; cut it.'
+                )
+            samples = file.read(dtype='int16', always_2d=True)
+            truncated = len(samples) < announced or _says_truncated(file.extra_info)
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip('.')
+        if re.search(r'lost sync|malformed|unexpected|truncat', reason, re.IGNORECASE):
+            raise KwsImuError(
+                f'Audio file {path} is truncated or damaged ({reason}); copy or record it again.'
+            ) from error
+        raise KwsImuError(
+            f'Audio file {path} cannot be read ({reason}); give a wav, flac or ogg file.'
+        ) from error
+    except OSError as error:
+        raise KwsImuError(
+            f'Audio file {path} cannot be opened ({error.strerror}); check its permissions.'
+        ) from error
+    if truncated:
+        raise KwsImuError(
+            f'Audio file {path} is truncated: it holds less audio than it announces; '
+            'copy or record it again.'
+        )
+    if len(samples) == 0:
+        raise KwsImuError(f'Audio file {path} holds no audio; record it again.')
+    if rate == SAMPLE_RATE and channels == 1:
+        return samples[:, 0].copy()
+    return to_int16(soxr.resample(downmix(samples), rate, SAMPLE_RATE))
+
+
+def _says_truncated(log: str) -> bool:
+    """Tell from libsndfile's log whether a file that it could open has lost its end."""
+    if 'ended unexpectedly' in log:
+        return True
+    wav = re.search(r'^data\s*:\s*(\d+) \(should be (\d+)\)', log, re.MULTILINE)
+    # Programs that write to a pipe announce the largest size there is, which is no damage.
+    return wav is not None and int(wav[2]) < int(wav[1]) < 0x7FFFF000
+
+
+def blocks_of(
+    samples: np.ndarray, start_ns: int, block_ms: int = 20, first_sequence: int = 0
+) -> list[AudioBlock]:
+    """
+    Cut 16 kHz int16 (n,) into blocks whose stamps count from `start_ns`.
+
+    The last block is filled up with digital silence.
+    """
+    size = block_samples(block_ms)
+    count = -(-len(samples) // size)
+    padded = np.zeros(count * size, np.int16)
+    padded[: len(samples)] = samples
+    return [
+        AudioBlock(
+            stamp_ns=start_ns + i * size * SECOND_NS // SAMPLE_RATE,
+            sequence=first_sequence + i,
+            sample_rate=SAMPLE_RATE,
+            samples=padded[i * size : (i + 1) * size],
+        )
+        for i in range(count)
+    ]
+
+
+class FileSource:
+    """Play a recording as if a microphone heard it now: each block is given when it has ended."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        clock: Callable[[], int],
+        block_ms: int = 20,
+        repeat: bool = False,
+        trailing_silence_s: float = 1.0,
+    ) -> None:
+        """
+        Read the file.
+
+        clock: returns ROS time in ns, read once when playing starts.
+        repeat: start over at the end, without a break in stamps and sequence.
+        trailing_silence_s: digital silence after the end, so that the last word is decided upon.
+
+        Raises:
+            KwsImuError: the file cannot be used (see `read_audio_file`) or a value is out of
+                range.
+
+        """
+        if not 0.0 <= trailing_silence_s <= 60.0:
+            raise KwsImuError(
+                f'trailing_silence_s is {trailing_silence_s} but must be from 0 to 60.'
+            )
+        samples = read_audio_file(path)
+        silence = np.zeros(round(trailing_silence_s * SAMPLE_RATE), np.int16)
+        self._blocks = blocks_of(np.concatenate((samples, silence)), 0, block_ms)
+        self._clock = clock
+        self._repeat = repeat
+        self._next = 0
+        self._start_ns = 0
+        self._steady_start_ns = 0
+        self._health = AudioSourceHealth()
+        self.description = f'file {path}'
+
+    @property
+    def finished(self) -> bool:
+        """Return whether every block was given."""
+        return not self._repeat and self._next >= len(self._blocks)
+
+    @property
+    def health(self) -> AudioSourceHealth:
+        """Return the counts so far."""
+        return self._health
+
+    def open(self) -> None:
+        """Start playing from the beginning."""
+        self._next = 0
+        self._start_ns = self._clock()
+        self._steady_start_ns = time.monotonic_ns()
+        self._health = replace(self._health, openings=self._health.openings + 1)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Wait for the next block, at most `timeout_s`; None when none was due in that time."""
+        if self.finished:
+            time.sleep(timeout_s)
+            return None
+        rounds, index = divmod(self._next, len(self._blocks))
+        block = self._blocks[index]
+        since_start_ns = rounds * self._blocks[-1].end_ns + block.stamp_ns
+        due_ns = self._steady_start_ns + since_start_ns + block.duration_ns
+        wait_s = (due_ns - time.monotonic_ns()) / SECOND_NS
+        if wait_s > timeout_s:
+            time.sleep(timeout_s)
+            return None
+        if wait_s > 0:
+            time.sleep(wait_s)
+        block = replace(block, stamp_ns=self._start_ns + since_start_ns, sequence=self._next)
+        self._next += 1
+        self._health = replace(self._health, blocks=self._health.blocks + 1)
+        return block
+
+    def close(self) -> None:
+        """Stop playing; there is nothing to give back."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What PortAudio's callback hands over."""
+
+    data: bytes
+    frames: int
+    steady_ns: int
+    latency_s: float
+    overflowed: bool
+
+
+class MicrophoneSource:
+    """
+    Listen to a microphone through PortAudio.
+
+    The device delivers 16 kHz mono int16 itself where it can; otherwise its own rate and channels
+    are taken, averaged and resampled. Stamps are those of the first sample, in ROS time: the
+    count of samples, placed by PortAudio's capture times (see DeviceClock).
+    """
+
+    # PulseAudio may take more than a second to deliver its first block.
+    STALL_S = 4.0
+    QUEUE_S = 2.0
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        device: str = '',
+        block_ms: int = 20,
+        capture_rate: int = 0,
+        capture_channels: int = 0,
+    ) -> None:
+        """
+        Remember what to open.
+
+        clock: returns ROS time in ns.
+        device: index, name, or a part of a name that only one device has; '' for the default.
+        capture_rate, capture_channels: force the device's format (Hz, count); 0 chooses.
+
+        Raises:
+            KwsImuError: block_ms, rate or channels is out of range.
+
+        """
+        self._block_samples = block_samples(block_ms)
+        if capture_rate != 0 and not 4000 <= capture_rate <= 384000:
+            raise KwsImuError(
+                f'capture_rate is {capture_rate} but must be 0 (choose) or 4000 to 384000 Hz.'
+            )
+        if not 0 <= capture_channels <= 64:
+            raise KwsImuError(
+                f'capture_channels is {capture_channels} but must be 0 (choose) or 1 to 64.'
+            )
+        self._clock = clock
+        self._device = device
+        self._block_ms = block_ms
+        self._rate = capture_rate
+        self._channels = capture_channels
+        self._sequence = 0
+        self._expected_ns: int | None = None
+        self._broken = False
+        self._stream: Any = None
+        self._health = AudioSourceHealth()
+        self._device_clock = self._new_device_clock()
+        self.description = f'microphone {device or "(default)"}'
+
+    @staticmethod
+    def _new_device_clock() -> DeviceClock:
+        """Return a clock for a sound card: PortAudio's capture times err both ways."""
+        return DeviceClock(quantile=0.5, history=100, patience=25)
+
+    @property
+    def finished(self) -> bool:
+        """Return False: a microphone has no end."""
+        return False
+
+    @property
+    def health(self) -> AudioSourceHealth:
+        """Return the counts so far."""
+        return replace(self._health, clock_restarts=self._device_clock.restarts)
+
+    def open(self) -> None:
+        """
+        Open the device and start listening.
+
+        Raises:
+            KwsImuError: PortAudio or the device is missing, or the device refuses.
+
+        """
+        sounddevice = _import_sounddevice()
+        if self._health.openings:
+            # PortAudio lists devices once; a microphone plugged in again is seen only afterwards.
+            sounddevice._terminate()
+            sounddevice._initialize()
+        devices = [dict(device) for device in sounddevice.query_devices()]
+        default = _default_input(sounddevice)
+        index = choose_device(self._device, devices, default)
+        rate, channels = self._choose_format(sounddevice, index, devices[index])
+        self._capture_rate, self._capture_channels = rate, channels
+        self._resampler = Resampler(rate, channels)
+        self._ring = SampleRing(SAMPLE_RATE * 4)
+        self._frames_seen = 0
+        block_s = self._block_ms / 1000
+        self._queue: queue.Queue[_Chunk | None] = queue.Queue(int(self.QUEUE_S / block_s))
+        self._dropped = 0
+        self._reported_drops = 0
+        self._device_clock.restart()
+        self._heard_ns = time.monotonic_ns()
+        try:
+            self._stream = sounddevice.RawInputStream(
+                device=index,
+                samplerate=rate,
+                channels=channels,
+                dtype='int16',
+                blocksize=rate * self._block_ms // 1000,
+                callback=self._on_audio,
+                finished_callback=self._on_finished,
+            )
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            self.close()
+            raise KwsImuError(
+                f'Microphone {devices[index]["name"]!r} cannot be opened ({_reason(error)}); '
+                'close other programs that use it, or choose another device.'
+            ) from error
+        self._latency_s = float(self._stream.latency)
+        self.description = (
+            f'microphone {devices[index]["name"]} at {rate} Hz, {channels} channel(s)'
+        )
+        self._broken = self._health.openings > 0
+        self._health = replace(self._health, openings=self._health.openings + 1)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """
+        Return the next block, or None when none came within `timeout_s`.
+
+        Raises:
+            KwsImuError: the microphone is gone; `open` may be tried again.
+
+        """
+        if self._stream is None:
+            raise KwsImuError('The microphone was read before it was opened.')
+        deadline_ns = time.monotonic_ns() + int(timeout_s * SECOND_NS)
+        while True:
+            samples = self._ring.pop(self._block_samples)
+            if samples is not None:
+                return self._block(samples)
+            wait_s = (deadline_ns - time.monotonic_ns()) / SECOND_NS
+            try:
+                chunk = self._queue.get(timeout=max(wait_s, 0.0))
+            except queue.Empty:
+                silent_s = (time.monotonic_ns() - self._heard_ns) / SECOND_NS
+                if silent_s < self.STALL_S:
+                    return None
+                chunk = None
+            if chunk is None:
+                self.close()
+                raise KwsImuError(
+                    f'The {self.description} stopped delivering audio; plug it in again or check '
+                    'the sound server.'
+                )
+            self._take(chunk)
+
+    def close(self) -> None:
+        """Stop listening and give the device back; harmless when it is not open."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            # A device that is gone cannot be stopped, only closed.
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)
+
+    def _on_audio(self, data: Any, frames: int, times: Any, status: Any) -> None:
+        """Take audio on PortAudio's thread, and be quick about it."""
+        chunk = _Chunk(
+            data=bytes(data),
+            frames=frames,
+            steady_ns=time.monotonic_ns(),
+            latency_s=times.currentTime - times.inputBufferAdcTime,
+            overflowed=bool(status.input_overflow),
+        )
+        try:
+            self._queue.put_nowait(chunk)
+        except queue.Full:
+            self._dropped += frames
+
+    def _on_finished(self) -> None:
+        """Note on PortAudio's thread that the stream ended by itself."""
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            pass  # The reader is far behind, and will find that nothing more comes.
+
+    def _take(self, chunk: _Chunk) -> None:
+        """Place a chunk in time and put its samples into the ring."""
+        self._heard_ns = time.monotonic_ns()
+        dropped = self._dropped
+        if chunk.overflowed or dropped != self._reported_drops:
+            self._reported_drops = dropped
+            self._broken = True
+            self._health = replace(self._health, overruns=self._health.overruns + 1)
+            self._device_clock.restart()
+        # The first sample is at least a block old, and PortAudio's figure is not to be trusted
+        # beyond the latency that the stream has: PulseAudio says 0.7 s while it starts.
+        length_s = chunk.frames / self._capture_rate
+        latency_s = min(max(chunk.latency_s, length_s), length_s + self._latency_s)
+        offset_ns = self._clock() - time.monotonic_ns()
+        self._device_clock.update(
+            self._frames_seen * SECOND_NS // self._capture_rate,
+            chunk.steady_ns + offset_ns - int(latency_s * SECOND_NS),
+        )
+        self._frames_seen += chunk.frames
+        self._ring.push(self._resampler.push(np.frombuffer(chunk.data, np.int16)))
+
+    def _block(self, samples: np.ndarray) -> AudioBlock:
+        """Make a block of samples that were just popped from the ring."""
+        index = self._ring.first_index - len(samples)
+        stamp_ns = self._device_clock.computer_ns(index * SECOND_NS // SAMPLE_RATE)
+        length_ns = len(samples) * SECOND_NS // SAMPLE_RATE
+        if self._broken and self._expected_ns is not None:
+            lost = max(1, round((stamp_ns - self._expected_ns) / length_ns))
+            self._sequence += lost
+            self._health = replace(self._health, lost_blocks=self._health.lost_blocks + lost)
+        self._broken = False
+        block = AudioBlock(stamp_ns, self._sequence, SAMPLE_RATE, samples)
+        self._sequence += 1
+        self._expected_ns = stamp_ns + length_ns
+        self._health = replace(self._health, blocks=self._health.blocks + 1)
+        return block
+
+    def _choose_format(
+        self, sounddevice: ModuleType, index: int, device: dict[str, Any]
+    ) -> tuple[int, int]:
+        """Return rate and channels to open, as near to 16 kHz mono as the device allows."""
+        own_rate = round(device['default_samplerate'])
+        most = int(device['max_input_channels'])
+        rates = [self._rate] if self._rate else [SAMPLE_RATE, own_rate, 48000, 44100]
+        counts = [self._channels] if self._channels else [1, min(2, most), most]
+        reason = ''
+        for rate in rates:
+            for channels in counts:
+                try:
+                    sounddevice.check_input_settings(
+                        device=index, channels=channels, dtype='int16', samplerate=rate
+                    )
+                except sounddevice.PortAudioError as error:
+                    reason = _reason(error)
+                    continue
+                return rate, channels
+        raise KwsImuError(
+            f'Microphone {device["name"]!r} offers no usable format ({reason}); '
+            'close other programs that use it, or choose another device.'
+        )
+
+
+def choose_device(wanted: str, devices: list[dict[str, Any]], default: int) -> int:
+    """
+    Return the index of the input device that `wanted` means.
+
+    wanted: index, name, or part of one name, in any case; '' for the default.
+    devices: what PortAudio lists; default: index of its default input, -1 for none.
+
+    Raises:
+        KwsImuError: there is no microphone, or `wanted` means none of them or several.
+
+    """
+    inputs = {i: d['name'] for i, d in enumerate(devices) if d['max_input_channels'] > 0}
+    if not inputs:
+        raise KwsImuError(
+            'No microphone was found; plug one in and check that it is not muted, or give a '
+            'recording as input.'
+        )
+    wanted = wanted.strip()
+    if not wanted:
+        return default if default in inputs else next(iter(inputs))
+    listing = ', '.join(f'{i} {name!r}' for i, name in inputs.items())
+    if wanted.isdecimal() and int(wanted) in inputs:
+        return int(wanted)
+    lower = wanted.lower()
+    exact = [i for i, name in inputs.items() if name.lower() == lower]
+    partial = [i for i, name in inputs.items() if lower in name.lower()]
+    matches = exact or partial
+    if len(matches) == 1:
+        return matches[0]
+    problem = 'means several devices' if matches else 'was not found'
+    raise KwsImuError(f'Microphone {wanted!r} {problem}; choose one of: {listing}.')
+
+
+def list_microphones() -> list[tuple[int, str]]:
+    """
+    Return index and name of every input device.
+
+    Raises:
+        KwsImuError: PortAudio is missing.
+
+    """
+    devices = _import_sounddevice().query_devices()
+    return [(i, d['name']) for i, d in enumerate(devices) if d['max_input_channels'] > 0]
+
+
+def _default_input(sounddevice: ModuleType) -> int:
+    """Return the index of the default input device, -1 for none."""
+    return int(sounddevice.default.device[0])
+
+
+def _reason(error: Exception) -> str:
+    """Return PortAudio's own words for an error."""
+    return str(error.args[0]).splitlines()[0].rstrip('.') if error.args else 'unknown error'
+
+
+def _import_sounddevice() -> ModuleType:
+    """Import sounddevice only where a microphone is wanted: it needs a library of the system."""
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise KwsImuError(
+            'The Python package sounddevice is missing; run pip install sounddevice.'
+        ) from error
+    except OSError as error:
+        raise KwsImuError(
+            'PortAudio is missing; install it, for instance with apt install libportaudio2.'
+        ) from error
+    return sounddevice
+
+
+def _import_soundfile() -> ModuleType:
+    """Import soundfile only where a recording is read: it needs a library of the system."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise KwsImuError(
+            'Sound files cannot be read because soundfile or libsndfile is missing; run '
+            'pip install soundfile.'
+        ) from error
+    return soundfile
