@@ -1,8 +1,8 @@
 """
 The command line for people: `kws-imu VERB ...`, also `python -m kws_imu_ros VERB ...`.
 
-A verb is a module with `add_arguments(parser)` and `run(args) -> int`, imported only when its verb is
-called: `kws-imu doctor` needs neither ROS nor TensorFlow.
+A verb is a module with `add_arguments(parser)` and `run(args) -> int`, imported only when its verb
+is called: `kws-imu doctor` needs neither ROS nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from kws_imu_ros import __version__
 from kws_imu_ros.errors import KwsImuError
@@ -80,7 +81,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _import(verb: str, module_name: str):  # noqa: ANN202 - a module
+def _import(verb: str, module_name: str) -> ModuleType:
     """
     Import the module of a verb.
 

@@ -7,6 +7,7 @@ understands, and one clear sentence for each thing that a bag can lack.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -189,27 +190,23 @@ def sensor_topics(
     return found
 
 
-class _open_bag:
-    """Open a bag's reader for a `with` block; every failure becomes one sentence."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = Path(path)
-
-    def __enter__(self) -> Reader:
-        path = _storage(self._path)
-        try:
-            self._reader = Reader(path)
-            self._reader.open()
-        except PermissionError as error:
-            raise KwsImuError(
-                f'Bag {self._path} may not be read by this user; change its permissions.'
-            ) from error
-        except Exception as error:  # A damaged file fails in as many ways as it has bytes.
-            raise _corrupt(self._path, error) from error
-        return self._reader
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
+@contextlib.contextmanager
+def _open_bag(path: Path) -> Iterator[Reader]:
+    """Open a bag's reader for a `with` block; every failure to open it becomes one sentence."""
+    storage = _storage(Path(path))
+    try:
+        reader = Reader(storage)
+        reader.open()
+    except PermissionError as error:
+        raise KwsImuError(
+            f'Bag {path} may not be read by this user; change its permissions.'
+        ) from error
+    except Exception as error:  # A damaged file fails in as many ways as it has bytes.
+        raise _corrupt(path, error) from error
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def _storage(path: Path) -> Path:

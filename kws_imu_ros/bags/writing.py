@@ -1,9 +1,10 @@
 """
 Writing of a rosbag2 MCAP that survives a full disk.
 
-Chunks go to the disk about every second, and a spare file is held back for the end of the recording.
-When the disk is full, the file is cut behind its last whole record and closed the way the MCAP
-specification allows (an end of data, a footer without summary), so that every reader opens it.
+Chunks go to the disk about every second, and a spare file is held back for the end of the
+recording. When the disk is full, the file is cut behind its last whole record and closed the way
+the MCAP specification allows (an end of data, a footer without summary), so that every reader
+opens it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class BagWriter:
         except OSError as error:
             self._writer = None
             raise KwsImuError(
-                f'No bag can be written to {self.path} ({_reason(error)}); record to another folder.'
+                f'No bag can be written to {self.path} ({_reason(error)}); record to another '
+                'folder.'
             ) from error
 
     def __enter__(self) -> BagWriter:
@@ -125,9 +127,7 @@ class BagWriter:
     def write_message(self, topic: str, stamp_ns: int, message: Any) -> None:
         """Write a message object of the `rosbags` type store; see `write`."""
         self.add_topic(topic, message.__msgtype__)
-        self.write(
-            topic, stamp_ns, bytes(typestore().serialize_cdr(message, message.__msgtype__))
-        )
+        self.write(topic, stamp_ns, bytes(typestore().serialize_cdr(message, message.__msgtype__)))
 
     def close(self) -> None:
         """

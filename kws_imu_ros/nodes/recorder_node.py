@@ -1,0 +1,154 @@
+"""
+Record the run into a rosbag2 MCAP that every tool opens.
+
+Messages are taken as bytes and written by a thread of its own: a slow disk delays nobody, a full
+one ends the recording with one sentence and leaves the robot alone.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+
+from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
+from kws_imu_ros.bags.writing import BagWriter
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.replay_node import message_class
+from kws_imu_ros.nodes.spinning import run_nodes
+
+_RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED = QoSProfile(
+    depth=50,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+TOPICS = {
+    'audio': (AUDIO_TYPE, _RELIABLE),
+    'imu/data_raw': (IMU_TYPE, qos_profile_sensor_data),
+    'voice': ('std_msgs/msg/Float32MultiArray', qos_profile_sensor_data),
+    'gesture': ('std_msgs/msg/Float32MultiArray', qos_profile_sensor_data),
+    'command': ('std_msgs/msg/String', _RELIABLE),
+    'decision': ('diagnostic_msgs/msg/DiagnosticStatus', _LATCHED),
+    'cmd_vel': ('geometry_msgs/msg/Twist', _RELIABLE),
+    'odom': ('nav_msgs/msg/Odometry', _RELIABLE),
+}
+# A minute of everything; beyond it the disk has lost the race and the rest is counted as dropped.
+_LONGEST_QUEUE = 30_000
+
+
+class RecorderNode(Node):
+    """
+    Write topics to a bag until it is destroyed.
+
+    error: the sentence that ended the recording early, or None.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Declare parameters, create the bag and subscribe.
+
+        Raises:
+            KwsImuError: the bag cannot be created there, or a topic cannot be recorded.
+
+        """
+        super().__init__('recorder', **kwargs)
+        self.error: KwsImuError | None = None
+        self.dropped = 0
+        self._reported = 0
+        self._queue: queue.Queue = queue.Queue(_LONGEST_QUEUE)
+        self._thread: threading.Thread | None = None
+        self.writer: BagWriter | None = None
+        try:
+            self._configure()
+        except BaseException:
+            if self.writer is not None:
+                self.writer.close()
+            self.destroy_node()
+            raise
+        self._thread = threading.Thread(target=self._write, name='recorder', daemon=True)
+        self._thread.start()
+
+    def _configure(self) -> None:
+        def fixed(name: str, default: Any, description: str) -> Any:
+            return declare(self, name, default, description, read_only=True)
+
+        bag = fixed('bag', '', 'Folder of the new bag; `run-<time>` here when empty.')
+        topics = fixed('topics', list(TOPICS), 'Topics to record.')
+        stamped = fixed('enable_stamped_cmd_vel', False, 'Whether cmd_vel carries TwistStamped.')
+        unknown = sorted(set(topics) - set(TOPICS))
+        if unknown:
+            raise KwsImuError(
+                f'The recorder does not know {", ".join(unknown)}; choose among '
+                f'{", ".join(TOPICS)}, or record with `ros2 bag record`.'
+            )
+        name = bag or time.strftime('run-%Y-%m-%d-%H-%M-%S')
+        self.writer = BagWriter(Path(name).expanduser())
+        for topic in topics:
+            message_type, qos = TOPICS[topic]
+            if topic == 'cmd_vel' and stamped:
+                message_type = 'geometry_msgs/msg/TwistStamped'
+            resolved = self.resolve_topic_name(topic)
+            self.writer.add_topic(resolved, message_type)
+            self.create_subscription(
+                message_class(message_type),
+                topic,
+                lambda data, resolved=resolved: self._take(resolved, data),
+                qos,
+                raw=True,
+            )
+        self.get_logger().info(f'Recording to {self.writer.path}')
+        self.create_timer(1.0, self._report)
+
+    def destroy_node(self) -> None:
+        """Write what has been received, close the bag and leave the graph."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        super().destroy_node()
+
+    def _report(self) -> None:
+        """Say once a second, at most, that the disk does not keep up."""
+        if self.dropped > self._reported:
+            self._reported = self.dropped
+            self.get_logger().warning(f'The disk is too slow: {self.dropped} messages were lost.')
+
+    def _take(self, topic: str, data: bytes) -> None:
+        if self.error is not None:
+            return
+        try:
+            self._queue.put_nowait((topic, self.get_clock().now().nanoseconds, bytes(data)))
+        except queue.Full:
+            self.dropped += 1
+
+    def _write(self) -> None:
+        while (item := self._queue.get()) is not None:
+            self._attempt(self.writer.write, *item)
+        self._attempt(self.writer.close)
+
+    def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Write, unless that has failed before."""
+        if self.error is None:
+            try:
+                action(*arguments)
+            except KwsImuError as error:
+                self.error = error
+                self.get_logger().error(str(error))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Record until interrupted; return the exit status."""
+    return run_nodes(lambda nodes: nodes.append(RecorderNode()), args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""
+Play a bag's topics into the real topics, in real time.
+
+Only the senses are played unless `topics` names more: a recorded `cmd_vel` must never drive a robot
+by accident. The messages are published by a thread of its own at their times of recording, so that
+neither the executor's work nor its pauses shift them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.serialization import deserialize_message
+from rclpy.task import Future
+from rosgraph_msgs.msg import Clock
+
+from kws_imu_ros.bags.reading import (
+    AUDIO_TOPIC,
+    AUDIO_TYPE,
+    IMU_TOPIC,
+    IMU_TYPE,
+    RawMessage,
+    absolute,
+    read_raw,
+    sensor_topics,
+    summarize_bag,
+)
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.conversions import (
+    audio_block_from_message,
+    audio_block_to_message,
+    time_from_message,
+    time_to_message,
+)
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.spinning import run_nodes
+
+# Stamps further than this from the time of recording come from another clock.
+_FOREIGN_CLOCK_NS = 5_000_000_000
+_CLOCK_STEP_NS = 10_000_000
+_CHECK_S = 0.2
+_QOS = {
+    AUDIO_TYPE: QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE),
+    IMU_TYPE: qos_profile_sensor_data,
+}
+_DEFAULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class ReplayNode(Node):
+    """
+    Publish the messages of a bag at their times.
+
+    finished: a future that is done when the bag has been played (its result is True) or playing was
+    stopped or failed (False; `error` then holds the sentence).
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Declare parameters, open the bag and announce its topics; `start` plays.
+
+        Raises:
+            KwsImuError: the bag cannot be played, or parameters contradict each other.
+
+        """
+        super().__init__('replay', **kwargs)
+        try:
+            self._configure()
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def _configure(self) -> None:
+        def fixed(name: str, default: Any, description: str, **limits: float) -> Any:
+            return declare(self, name, default, description, read_only=True, **limits)
+
+        bag = fixed('bag', '', 'Folder of a rosbag2, or its .mcap or .db3 file.')
+        if not bag:
+            raise KwsImuError(
+                'No bag was named; set the parameter `bag` to the folder of a rosbag2.'
+            )
+        self._bag = Path(bag).expanduser()
+        self._rate = fixed(
+            'rate', 1.0, 'Speed as a multiple of real time.', minimum=0.1, maximum=10.0
+        )
+        self._loop = fixed('loop', False, 'Start again at the end.')
+        self._publish_clock = fixed(
+            'publish_clock', False, "Publish the bag's time on /clock, for nodes with use_sim_time."
+        )
+        stamps = fixed(
+            'stamps',
+            'auto',
+            '`now` moves the stamps to the time of playing, `bag` leaves them; `auto` is `bag` '
+            'with publish_clock and `now` without.',
+        )
+        if stamps not in ('auto', 'now', 'bag'):
+            raise KwsImuError(f'The parameter `stamps` is {stamps!r}; choose auto, now or bag.')
+        self._keep_stamps = stamps == 'bag' or (stamps == 'auto' and self._publish_clock)
+        self._patience_s = fixed(
+            'wait_for_subscribers',
+            5.0,
+            'Longest wait, in s, for somebody to listen on every topic before playing.',
+            minimum=0.0,
+            maximum=60.0,
+        )
+        audio_topic = fixed('audio_topic', AUDIO_TOPIC, "The bag's topic for `audio`.")
+        imu_topic = fixed('imu_topic', IMU_TOPIC, "The bag's topic for `imu/data_raw`.")
+        more = fixed('topics', [''], 'Further topics of the bag to play under their own names.')
+
+        summary = summarize_bag(self._bag)
+        sensors = sensor_topics(summary, audio_topic, imu_topic)
+        names = {absolute(audio_topic): AUDIO_TOPIC, absolute(imu_topic): IMU_TOPIC}
+        self._targets = {name: names[name] for name in sensors}
+        for topic in filter(None, more):
+            self._targets[absolute(topic)] = topic.lstrip('/')
+        self._duration_ns = summary.end_ns - summary.start_ns
+        self._start_ns = summary.start_ns
+        self._classes: dict[str, type] = {}
+        self._publishers_of: dict[str, Any] = {}
+        for topic, target in self._targets.items():
+            found = summary.find(topic)
+            if found is None:
+                raise KwsImuError(f'Bag {self._bag} has no topic {topic} to play.')
+            self._classes[topic] = message_class(found.type)
+            self._publishers_of[topic] = self.create_publisher(
+                self._classes[topic], target, _QOS.get(found.type, _DEFAULT_QOS)
+            )
+        self._clock_publisher = (
+            self.create_publisher(Clock, '/clock', _DEFAULT_QOS) if self._publish_clock else None
+        )
+        self._offsets: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.finished: Future = Future()
+        self.error: KwsImuError | None = None
+        self.started_ns: int | None = None
+        self.create_timer(_CHECK_S, self._check)
+
+    @property
+    def duration_s(self) -> float:
+        """Return the length of the bag in seconds of its own time."""
+        return self._duration_ns / 1e9
+
+    def start(self, on_started: Callable[[int], None] | None = None) -> None:
+        """
+        Play, once somebody listens on every topic.
+
+        on_started: called from the playing thread with the ROS time (ns) that the bag's first
+        message is given.
+        """
+        self._thread = threading.Thread(
+            target=self._play, args=(on_started,), name='replay', daemon=True
+        )
+        self._thread.start()
+
+    def destroy_node(self) -> None:
+        """Stop playing and leave the graph."""
+        if getattr(self, '_thread', None) is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+        super().destroy_node()
+
+    def _check(self) -> None:
+        """End the process with the sentence of what went wrong while playing, if anything did."""
+        if self.error is not None:
+            raise self.error
+
+    def _play(self, on_started: Callable[[int], None] | None) -> None:
+        complete = False
+        try:
+            self._wait_for_subscribers()
+            while not self._stop.is_set():
+                self._play_once(on_started)
+                if not self._loop:
+                    complete = not self._stop.is_set()
+                    break
+        except KwsImuError as error:
+            self.error = error
+        finally:
+            self.finished.set_result(complete)
+
+    def _play_once(self, on_started: Callable[[int], None] | None) -> None:
+        self._offsets.clear()
+        started = time.monotonic_ns()
+        self.started_ns = (
+            self._start_ns if self._keep_stamps else self.get_clock().now().nanoseconds
+        )
+        if on_started is not None:
+            on_started(self.started_ns)
+        clock_ns = self._start_ns
+        for message in read_raw(self._bag, list(self._targets)):
+            while self._clock_publisher is not None and clock_ns <= message.stamp_ns:
+                self._wait_until(started, clock_ns)
+                self._clock_publisher.publish(Clock(clock=time_to_message(clock_ns)))
+                clock_ns += _CLOCK_STEP_NS
+            self._wait_until(started, message.stamp_ns)
+            if self._stop.is_set():
+                return
+            self._publishers_of[message.topic].publish(
+                message.data if self._keep_stamps else self._restamped(message)
+            )
+
+    def _wait_until(self, started: int, stamp_ns: int) -> None:
+        """Sleep until the moment of playing of a time of recording; wake at once on stop."""
+        due = started + int((stamp_ns - self._start_ns) / self._rate)
+        remaining = (due - time.monotonic_ns()) / 1e9
+        if remaining > 0:
+            self._stop.wait(remaining)
+
+    def _wait_for_subscribers(self) -> None:
+        deadline = time.monotonic() + self._patience_s
+        while time.monotonic() < deadline and not self._stop.is_set():
+            if all(item.get_subscription_count() for item in self._publishers_of.values()):
+                return
+            self._stop.wait(0.02)
+        for topic, publisher in self._publishers_of.items():
+            if not publisher.get_subscription_count():
+                self.get_logger().warning(
+                    f'Nobody listens on {self._targets[topic]}; it is played all the same.'
+                )
+
+    def _restamped(self, message: RawMessage) -> Any:
+        """Return the message with its own stamp, where it has one, moved to the time of playing."""
+        content = deserialize_message(message.data, self._classes[message.topic])
+        if message.type == AUDIO_TYPE:
+            block = audio_block_from_message(content)
+            stamp_ns = self._moved(message, block.stamp_ns)
+            return audio_block_to_message(replace(block, stamp_ns=stamp_ns))
+        if hasattr(content, 'header'):
+            stamp_ns = self._moved(message, time_from_message(content.header.stamp))
+            content.header.stamp = time_to_message(stamp_ns)
+            return content
+        return message.data
+
+    def _moved(self, message: RawMessage, stamp_ns: int) -> int:
+        # One offset for all topics keeps their order; audio needs it constant over time as well.
+        offset = self._offsets.get(message.topic)
+        if offset is None:
+            offset = self.started_ns - self._start_ns
+            if abs(stamp_ns - message.stamp_ns) > _FOREIGN_CLOCK_NS:
+                offset += message.stamp_ns - stamp_ns
+            self._offsets[message.topic] = offset
+        return stamp_ns + offset
+
+
+def message_class(message_type: str) -> type:
+    """Return the class of 'package/msg/Name'."""
+    package, _, name = message_type.split('/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError) as error:
+        raise KwsImuError(
+            f'{message_type} is not installed here; leave its topic out or install {package}.'
+        ) from error
+
+
+def main(args: list[str] | None = None) -> int:
+    """Play the bag named by the parameter `bag`, then end; return the exit status."""
+    players: list[ReplayNode] = []
+
+    def create(nodes: list[Node]) -> None:
+        players.append(ReplayNode())
+        nodes.extend(players)
+        players[0].start()
+
+    return run_nodes(create, args, finished=lambda: players[0].finished.done())
+
+
+if __name__ == '__main__':
+    sys.exit(main())
