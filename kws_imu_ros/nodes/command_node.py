@@ -1,0 +1,355 @@
+"""
+The command node: the only one that publishes `cmd_vel`, and the last that can keep a robot still.
+
+It runs `MotionController` on the steady clock, so that neither a jump of the wall clock nor a
+simulation's pause lengthens a command's life. Whoever ends it, other than with kill -9, it says
+zero before it goes; against kill -9 the base needs its own timeout on `cmd_vel`, as every base
+driver has and as the simulated robot shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geometry_msgs.msg import Twist, TwistStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
+from rclpy.subscription import Subscription
+from std_msgs.msg import Bool, String, UInt32
+from std_srvs.srv import SetBool
+
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.motion import controller as motion
+from kws_imu_ros.motion.controller import CommandResult, MotionController
+from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
+from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
+from kws_imu_ros.motion.velocity import Velocity
+from kws_imu_ros.nodes.conversions import (
+    intent_from_message,
+    velocity_to_message,
+    velocity_to_stamped_message,
+)
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.resources import share_path
+
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+# Names that are remembered for diagnostics; a sender of random names must not fill the memory.
+LONGEST_UNKNOWN_LIST = 20
+
+# Parameter, description, range; the defaults come from the motion table.
+SAFETY_PARAMETERS = (
+    ('command_lifetime', 's after which a command has lost its effect', 0.1, 30.0),
+    ('fusion_timeout', 's without fusion_alive before the robot is stopped at once', 0.05, 5.0),
+    ('max_clock_skew', 's that a command may come from the future', 0.0, 10.0),
+)
+AXIS_PARAMETERS = (
+    ('max_velocity', 'fastest forward or left', 0.0, 5.0),
+    ('min_velocity', 'fastest backward or right, negative', -5.0, 0.0),
+    ('max_acceleration', 'fastest growth of speed', 0.01, 50.0),
+    ('max_deceleration', 'fastest loss of speed in everyday driving', 0.01, 50.0),
+    ('stop_deceleration', 'fastest loss of speed for stop', 0.01, 50.0),
+)
+
+
+class CommandNode(Node):
+    """Turns `command` into `cmd_vel` within limits, as long as fusion is alive."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Declare parameters, read the motion table, and publish zero.
+
+        Raises:
+            KwsImuError: a parameter or the motion table does not fit.
+
+        """
+        super().__init__('command', **kwargs)
+        self._velocity_publisher = None
+        try:
+            self._configure()
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def _configure(self) -> None:
+        motion_file = declare(
+            self,
+            'motion_file',
+            '',
+            'Motion table: what each intent does. Empty: the config/motion.yaml of the package.',
+            read_only=True,
+        )
+        table = load_motion_table(
+            Path(motion_file).expanduser() if motion_file else share_path('config', 'motion.yaml')
+        )
+        rate = declare(
+            self,
+            'publish_rate',
+            20.0,
+            'Rate of cmd_vel in Hz.',
+            minimum=5.0,
+            maximum=100.0,
+            read_only=True,
+        )
+        self._stamped = declare(
+            self,
+            'enable_stamped_cmd_vel',
+            False,
+            'Publish TwistStamped instead of Twist.',
+            read_only=True,
+        )
+        topic = declare(
+            self,
+            'cmd_vel_topic',
+            'cmd_vel',
+            'Where velocities go; an input of twist_mux where there is one.',
+            read_only=True,
+        )
+        self._frame_id = declare(
+            self, 'base_frame_id', 'base_link', 'Frame of a stamped velocity.', read_only=True
+        )
+        require_fusion = declare(
+            self,
+            'require_fusion',
+            True,
+            'Move only while fusion_alive is heard. False: teleoperation without fusion.',
+            read_only=True,
+        )
+        self._stop_pub_timeout = declare(
+            self,
+            'stop_pub_timeout',
+            0.0,
+            's at rest after which zero is no longer published, so that twist_mux may pass others '
+            'on; 0: always publish. An emergency stop is always published.',
+            minimum=0.0,
+            maximum=60.0,
+        )
+        stopped = declare(
+            self,
+            'start_emergency_stopped',
+            False,
+            'Start with the emergency stop engaged: somebody must release it first.',
+            read_only=True,
+        )
+        self._controller = MotionController(
+            self._declare_table(table), require_heartbeat=require_fusion
+        )
+        self._moved_ns = self._now_ns()
+        self._state = ''
+        self._unknown: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
+        self._accepted = 0
+        self._last_result: CommandResult | None = None
+
+        self._velocity_publisher = self.create_publisher(
+            TwistStamped if self._stamped else Twist, topic, RELIABLE
+        )
+        self._emergency_publisher = self.create_publisher(Bool, 'emergency_stopped', LATCHED)
+        self.create_subscription(String, 'command', self._command_callback(), RELIABLE)
+        self.create_subscription(
+            UInt32, 'fusion_alive', self._on_fusion_alive, qos_profile_sensor_data
+        )
+        self.create_service(SetBool, 'emergency_stop', self._on_emergency_stop)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        # Steady, and not ROS time: a simulation that pauses must not pause the watchdog.
+        self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
+        self._set_emergency_stop(stopped)
+        self._publish(Velocity())
+
+    # Parameters
+
+    def _declare_table(self, table: MotionTable) -> MotionTable:
+        """Return the table with what parameters say otherwise."""
+        values: dict[str, Any] = {}
+        for name, text, minimum, maximum in SAFETY_PARAMETERS:
+            values[name] = declare(
+                self, name, getattr(table, name), text, minimum=minimum, maximum=maximum
+            )
+        for axis in ('linear', 'angular'):
+            unit = 'm' if axis == 'linear' else 'rad'
+            for name, text, minimum, maximum in AXIS_PARAMETERS:
+                per = 's' if name.endswith('velocity') else 's^2'
+                full_name = f'limits.{axis}.{name}'
+                values[full_name] = declare(
+                    self,
+                    full_name,
+                    getattr(getattr(table.limits, axis), name),
+                    f'{text}, {unit}/{per}',
+                    minimum=minimum,
+                    maximum=maximum,
+                )
+        return _changed_table(table, values)
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            table = _changed_table(self._controller.table, values)
+        except KwsImuError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._controller.table = table
+        self._stop_pub_timeout = values.get('stop_pub_timeout', self._stop_pub_timeout)
+        return SetParametersResult(successful=True)
+
+    # Inputs
+
+    def _command_callback(self) -> Any:
+        # Humble's rclpy does not tell when a message was sent; there a command counts from arrival.
+        if hasattr(Subscription, 'CallbackType'):
+            return self._on_command_with_info
+        return self._on_command
+
+    def _on_command_with_info(self, message: String, info: Any) -> None:
+        wall_ns = time.time_ns()
+        # A command may have aged in a queue here (received) or on its way (source).
+        ages = [
+            wall_ns - info[key]
+            for key in ('source_timestamp', 'received_timestamp')
+            if info.get(key, 0) > 0
+        ]
+        self._take_command(intent_from_message(message), max(ages, default=0))
+
+    def _on_command(self, message: String) -> None:
+        self._take_command(intent_from_message(message), 0)
+
+    def _take_command(self, intent: str, age_ns: int) -> None:
+        now_ns = self._now_ns()
+        result = self._controller.command(intent, now_ns - age_ns, now_ns)
+        self._last_result = result
+        if result.accepted:
+            self._accepted += 1
+            # Now and not at the next period: stop and start are felt at once.
+            self._on_timer()
+            return
+        self._refused[result.code] = self._refused.get(result.code, 0) + 1
+        if result.code == 'unknown':
+            if intent in self._unknown:
+                self._unknown[intent] += 1
+                return
+            if len(self._unknown) < LONGEST_UNKNOWN_LIST:
+                self._unknown[intent] = 1
+            elif self._refused['unknown'] > 2 * LONGEST_UNKNOWN_LIST:
+                return
+        self.get_logger().warning(result.reason)
+
+    def _on_fusion_alive(self, _message: UInt32) -> None:
+        self._controller.heartbeat(self._now_ns())
+
+    def _on_emergency_stop(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        self._set_emergency_stop(request.data)
+        response.success = True
+        response.message = (
+            'The emergency stop is engaged; the robot stands until it is released.'
+            if request.data
+            else 'The emergency stop is released; the robot waits for a command.'
+        )
+        return response
+
+    def _set_emergency_stop(self, engage: bool) -> None:
+        if engage != self._controller.emergency_stopped:
+            self.get_logger().warning(f'Emergency stop {"engaged" if engage else "released"}.')
+        self._controller.emergency_stop(engage)
+        self._emergency_publisher.publish(Bool(data=engage))
+        if engage:
+            self._publish(Velocity())
+
+    # Output
+
+    def _on_timer(self) -> None:
+        now_ns = self._now_ns()
+        velocity = self._controller.update(now_ns)
+        self._report_state()
+        if velocity != Velocity() or self._controller.emergency_stopped:
+            self._moved_ns = now_ns
+        silent_after_ns = self._stop_pub_timeout * 1e9
+        if silent_after_ns == 0.0 or now_ns - self._moved_ns <= silent_after_ns:
+            self._publish(velocity)
+
+    def _report_state(self) -> None:
+        state = self._controller.state
+        if state == self._state:
+            return
+        if state == motion.FUSION_LOST and self._state == '':
+            self.get_logger().info('Waiting for a sign of life of fusion.')
+        elif state == motion.FUSION_LOST:
+            self.get_logger().warning(
+                'Fusion gives no sign of life; the robot stands until it does and a new command '
+                'comes.'
+            )
+        elif self._state == motion.FUSION_LOST:
+            self.get_logger().info('Fusion is alive.')
+        self._state = state
+
+    def _publish(self, velocity: Velocity) -> None:
+        if self._stamped:
+            stamp_ns = self.get_clock().now().nanoseconds
+            message = velocity_to_stamped_message(velocity, stamp_ns, self._frame_id)
+        else:
+            message = velocity_to_message(velocity)
+        self._velocity_publisher.publish(message)
+
+    def _now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def destroy_node(self) -> None:
+        """Publish zero, wait a moment for it to arrive, and leave."""
+        if self._velocity_publisher is not None and self.context.ok():
+            self._publish(Velocity())
+            self._velocity_publisher.wait_for_all_acked(Duration(seconds=0.2))
+        self._velocity_publisher = None
+        super().destroy_node()
+
+
+def _changed_table(table: MotionTable, values: dict[str, Any]) -> MotionTable:
+    """
+    Return the motion table with parameters' values in place of its own.
+
+    Raises:
+        KwsImuError: the values contradict each other.
+
+    """
+    axes: dict[str, AxisLimits] = {}
+    for axis in ('linear', 'angular'):
+        prefix = f'limits.{axis}.'
+        changes = {
+            name.removeprefix(prefix): value
+            for name, value in values.items()
+            if name.startswith(prefix)
+        }
+        try:
+            axes[axis] = dataclasses.replace(getattr(table.limits, axis), **changes)
+        except KwsImuError as error:
+            raise KwsImuError(f'{prefix}{error}') from error
+    safety = {name: values[name] for name, *_ in SAFETY_PARAMETERS if name in values}
+    return dataclasses.replace(table, limits=VelocityLimits(**axes), **safety)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command node until it is told to end."""
+    sys.exit(run_nodes(lambda nodes: nodes.append(CommandNode()), arguments))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,230 @@
+"""
+A simulated differential drive: takes `cmd_vel`, gives `odom`, `joint_states` and `tf`.
+
+It is simulated on the steady clock, as a real base would live: when `cmd_vel` stops coming, for
+whatever reason, it brakes by itself within cmd_vel_timeout.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
+
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.motion.differential_drive import DifferentialDrive
+from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
+from kws_imu_ros.motion.simulation import Arena, RobotParameters, SimulatedRobot
+from kws_imu_ros.motion.velocity import Pose, Velocity
+from kws_imu_ros.nodes.conversions import (
+    joint_state_to_message,
+    odometry_to_message,
+    transform_to_message,
+    velocity_from_message,
+)
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.spinning import run_nodes
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:
+    TFMessage = None
+
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+# The newest velocity alone: after a pause, old ones must not be driven one by one.
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class SimulatedRobotNode(Node):
+    """Follows `cmd_vel` in a walled arena."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Declare parameters and place the robot.
+
+        Raises:
+            KwsImuError: a parameter does not fit.
+
+        """
+        super().__init__('simulated_robot', **kwargs)
+        try:
+            self._configure()
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def _configure(self) -> None:
+        rate = self._declare('publish_rate', 25.0, 'Rate of odom in Hz.', 1.0, 50.0)
+        stamped = declare(
+            self,
+            'enable_stamped_cmd_vel',
+            False,
+            'Expect TwistStamped instead of Twist on cmd_vel.',
+            read_only=True,
+        )
+        self._odom_frame = declare(
+            self, 'odom_frame_id', 'odom', 'Frame of the pose.', read_only=True
+        )
+        self._base_frame = declare(
+            self, 'base_frame_id', 'base_link', 'Frame of the robot.', read_only=True
+        )
+        self._joints = (
+            declare(
+                self,
+                'left_wheel_name',
+                'left_wheel_joint',
+                'Joint in joint_states.',
+                read_only=True,
+            ),
+            declare(
+                self,
+                'right_wheel_name',
+                'right_wheel_joint',
+                'Joint in joint_states.',
+                read_only=True,
+            ),
+        )
+        self._robot = SimulatedRobot(self._declare_robot(), time.monotonic_ns())
+        self._unusable = 0
+        self._timeouts = 0
+        self._timed_out = False
+        self._touching = False
+
+        self.create_subscription(
+            TwistStamped if stamped else Twist, 'cmd_vel', self._on_cmd_vel, NEWEST
+        )
+        self._odometry_publisher = self.create_publisher(Odometry, 'odom', RELIABLE)
+        self._joint_publisher = self.create_publisher(JointState, 'joint_states', RELIABLE)
+        self._tf_publisher = (
+            None if TFMessage is None else self.create_publisher(TFMessage, 'tf', RELIABLE)
+        )
+        self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
+
+    def _declare(
+        self, name: str, default: float, description: str, minimum: float, maximum: float
+    ) -> Any:
+        return declare(
+            self, name, default, description, minimum=minimum, maximum=maximum, read_only=True
+        )
+
+    def _declare_robot(self) -> RobotParameters:
+        default = RobotParameters()
+        drive, limits = default.drive, default.limits
+        linear, angular = limits.linear, limits.angular
+        speed = self._declare('max_linear_velocity', linear.max_velocity, 'm/s', 0.01, 5.0)
+        turn = self._declare('max_angular_velocity', angular.max_velocity, 'rad/s', 0.01, 50.0)
+        growth = self._declare('linear_acceleration', linear.max_acceleration, 'm/s^2', 0.1, 50.0)
+        brake = self._declare('linear_deceleration', linear.max_deceleration, 'm/s^2', 0.1, 50.0)
+        spin = self._declare(
+            'angular_acceleration', angular.max_acceleration, 'rad/s^2', 0.1, 200.0
+        )
+        return RobotParameters(
+            drive=DifferentialDrive(
+                self._declare('wheel_separation', drive.wheel_separation, 'm', 0.01, 2.0),
+                self._declare('wheel_radius', drive.wheel_radius, 'm', 0.005, 1.0),
+                self._declare('max_wheel_velocity', drive.max_wheel_velocity, 'rad/s', 0.1, 200.0),
+            ),
+            limits=VelocityLimits(
+                AxisLimits(speed, -speed, growth, brake, brake),
+                AxisLimits(turn, -turn, spin, spin, spin),
+            ),
+            arena=Arena(
+                self._declare(
+                    'arena_width', default.arena.width, 'Wall to wall along x, m.', 0.3, 1e3
+                ),
+                self._declare(
+                    'arena_depth', default.arena.depth, 'Wall to wall along y, m.', 0.3, 1e3
+                ),
+            ),
+            radius=self._declare(
+                'robot_radius', default.radius, 'Of the round body, m.', 0.01, 5.0
+            ),
+            cmd_vel_timeout=self._declare(
+                'cmd_vel_timeout',
+                default.cmd_vel_timeout,
+                's without cmd_vel after which the robot brakes by itself.',
+                0.05,
+                5.0,
+            ),
+            noise=self._declare(
+                'noise', default.noise, 'Deviation of wheel speed as a share of it.', 0.0, 0.5
+            ),
+            seed=declare(
+                self,
+                'seed',
+                default.seed,
+                'Of the noise: the same seed, the same noise.',
+                minimum=0,
+                maximum=2**31 - 1,
+                read_only=True,
+            ),
+            start=Pose(
+                self._declare('start_x', default.start.x, 'm', -500.0, 500.0),
+                self._declare('start_y', default.start.y, 'm', -500.0, 500.0),
+                self._declare('start_yaw', default.start.yaw, 'rad', -math.pi, math.pi),
+            ),
+        )
+
+    def _on_cmd_vel(self, message: Twist | TwistStamped) -> None:
+        try:
+            velocity = velocity_from_message(message)
+        except KwsImuError as error:
+            velocity = Velocity()
+            if self._unusable == 0:
+                self.get_logger().warning(f'cmd_vel counts as zero: {error}')
+            self._unusable += 1
+        self._robot.command(velocity, time.monotonic_ns())
+
+    def _on_timer(self) -> None:
+        state = self._robot.update(time.monotonic_ns())
+        if state.timed_out and not self._timed_out:
+            self._timeouts += 1
+            self.get_logger().warning(
+                f'No cmd_vel for {self._robot.parameters.cmd_vel_timeout:g} s; the robot brakes.'
+            )
+        if state.touching and not self._touching:
+            self.get_logger().info('The robot touches a wall.')
+        self._timed_out, self._touching = state.timed_out, state.touching
+
+        stamp_ns = self.get_clock().now().nanoseconds
+        # Serialization costs more than simulation: only what somebody listens to is published.
+        if self._odometry_publisher.get_subscription_count():
+            self._odometry_publisher.publish(
+                odometry_to_message(
+                    state.pose, state.velocity, stamp_ns, self._odom_frame, self._base_frame
+                )
+            )
+        if self._joint_publisher.get_subscription_count():
+            self._joint_publisher.publish(
+                joint_state_to_message(
+                    self._joints,
+                    np.array(state.wheel_positions),
+                    np.array((state.wheels.left, state.wheels.right)),
+                    stamp_ns,
+                )
+            )
+        if self._tf_publisher is not None and self._tf_publisher.get_subscription_count():
+            transform = transform_to_message(
+                state.pose, stamp_ns, self._odom_frame, self._base_frame
+            )
+            self._tf_publisher.publish(TFMessage(transforms=[transform]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the simulated robot until it is told to end."""
+    sys.exit(run_nodes(lambda nodes: nodes.append(SimulatedRobotNode()), arguments))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,119 @@
+"""How a process of this package runs its nodes, and how it ends: with every node destroyed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from kws_imu_ros.errors import KwsImuError
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USER_ERROR = 2
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_nodes(
+    create: Callable[[list[Node]], None],
+    arguments: Sequence[str] | None = None,
+    finished: Callable[[], bool] = lambda: False,
+) -> int:
+    """
+    Create nodes, spin them in one thread, destroy them, and return the exit status.
+
+    Every way out destroys the nodes while the context still works, so that a node can publish its
+    last words (the command node's zero velocity): Ctrl-C, SIGTERM, SIGHUP, an exception in any
+    callback or constructor. rclpy's own signal handlers are not installed because they shut the
+    context down first, after which nothing can be published.
+
+    A KwsImuError is printed as its one sentence (exit status 2), any other exception as one
+    sentence with its type (1).
+
+    Args:
+        create: appends the nodes to the list given to it, one by one, so that those that exist
+            are destroyed when a later one fails. Nodes are destroyed last to first.
+        arguments: command line, None for the process's own.
+        finished: asked after each callback; True ends the process with status 0.
+
+    """
+    nodes: list[Node] = []
+    status, sentence = EXIT_OK, ''
+    with _signals_as_flag() as interrupted:
+        rclpy.init(
+            args=None if arguments is None else list(arguments),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        try:
+            create(nodes)
+            executor = SingleThreadedExecutor()
+            for node in nodes:
+                executor.add_node(node)
+            # Without a timeout: each node has a timer that wakes this loop at least once a second.
+            while rclpy.ok() and not interrupted.is_set() and not finished():
+                executor.spin_once()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            pass
+        except KwsImuError as error:
+            status, sentence = EXIT_USER_ERROR, str(error)
+        # Whatever it is, the robot stops and the person at the terminal gets a sentence.
+        except Exception as error:  # noqa: BLE001
+            status = EXIT_FAILURE
+            sentence = (
+                f'{_where(error)} failed ({type(error).__name__}: {error}); everything is stopped.'
+            )
+        finally:
+            _destroy(nodes)
+            rclpy.try_shutdown()
+    # Last: a terminal that takes no more output must not delay the zero velocity.
+    if sentence:
+        print(sentence, file=sys.stderr, flush=True)
+    return status
+
+
+def _destroy(nodes: list[Node]) -> None:
+    while nodes:
+        node = nodes.pop()
+        try:
+            node.destroy_node()
+        # One node that cannot be destroyed must not keep the next from publishing its zero.
+        except Exception as error:  # noqa: BLE001
+            print(f'{node.get_name()} did not end cleanly: {error}', file=sys.stderr, flush=True)
+
+
+def _where(error: BaseException) -> str:
+    """Return the file and line where an exception was raised, for a bug report."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return 'The process'
+    return f'{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}'
+
+
+@contextlib.contextmanager
+def _signals_as_flag() -> Iterator[threading.Event]:
+    """Turn the signals that end a process into an event; the second one ends it the hard way."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number: int, _frame: object) -> None:
+        event.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    previous = {number: signal.signal(number, note) for number in _SIGNALS}
+    try:
+        yield event
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
