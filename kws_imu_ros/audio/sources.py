@@ -292,6 +292,8 @@ class MicrophoneSource:
     The device delivers 16 kHz mono int16 itself where it can; otherwise its own rate and channels
     are taken, averaged and resampled. Stamps are those of the first sample, in ROS time: the
     count of samples, placed by PortAudio's capture times (see DeviceClock).
+
+    device: what the next `open` looks for.
     """
 
     # PulseAudio may take more than a second to deliver its first block.
@@ -327,7 +329,7 @@ class MicrophoneSource:
                 f'capture_channels is {capture_channels} but must be 0 (choose) or 1 to 64.'
             )
         self._clock = clock
-        self._device = device
+        self.device = device
         self._block_ms = block_ms
         self._rate = capture_rate
         self._channels = capture_channels
@@ -369,7 +371,7 @@ class MicrophoneSource:
             sounddevice._initialize()
         devices = [dict(device) for device in sounddevice.query_devices()]
         default = _default_input(sounddevice)
-        index = choose_device(self._device, devices, default)
+        index = choose_device(self.device, devices, default)
         rate, channels = self._choose_format(sounddevice, index, devices[index])
         self._capture_rate, self._capture_channels = rate, channels
         self._resampler = Resampler(rate, channels)
@@ -570,6 +572,19 @@ def list_microphones() -> list[tuple[int, str]]:
     """
     devices = _import_sounddevice().query_devices()
     return [(i, d['name']) for i, d in enumerate(devices) if d['max_input_channels'] > 0]
+
+
+def check_microphone(wanted: str) -> None:
+    """
+    Check that `wanted` means one of the devices that PortAudio listed when it was started.
+
+    Raises:
+        KwsImuError: PortAudio is missing, or see `choose_device`.
+
+    """
+    sounddevice = _import_sounddevice()
+    devices = [dict(device) for device in sounddevice.query_devices()]
+    choose_device(wanted, devices, _default_input(sounddevice))
 
 
 def _default_input(sounddevice: ModuleType) -> int:

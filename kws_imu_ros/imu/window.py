@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ G_UNITS_MIN_SAMPLES = 20
 @dataclass(frozen=True)
 class ImuHealth:
     """
-    What an ImuWindow has seen since it was made; all fields but the last four are counts.
+    What an ImuWindow has seen since it was made; the fields up to clock_jumps are counts.
 
     received, accepted: samples pushed, and samples that entered the window.
     not_finite: samples with a NaN or an infinity.
@@ -50,6 +50,13 @@ class ImuHealth:
     rate_hz: float = 0.0
     longest_gap_ns: int = 0
     newest_ns: int | None = None
+
+    def since(self, earlier: ImuHealth) -> ImuHealth:
+        """Return what has happened since `earlier`: counts are differences, the rest is now's."""
+        return replace(
+            self,
+            **{name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS},
+        )
 
     def sentences(self) -> tuple[str, ...]:
         """Return one plain sentence a problem, most serious first; empty when all is well."""
@@ -89,6 +96,19 @@ class ImuHealth:
                 'dropped: check that only one driver publishes.'
             )
         return tuple(found)
+
+
+_COUNTS = (
+    'received',
+    'accepted',
+    'not_finite',
+    'absurd',
+    'duplicates',
+    'out_of_order',
+    'corrupt_stamps',
+    'gaps',
+    'clock_jumps',
+)
 
 
 class ImuWindow:

@@ -1,0 +1,239 @@
+"""The imu node: a serial board, an MPU-6050 or a recording on `imu/data_raw`."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Imu
+from std_srvs.srv import Trigger
+
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
+from kws_imu_ros.imu.sample import ImuSample
+from kws_imu_ros.imu.sources import ImuSource, Mpu6050Source, RecordingSource, SerialSource
+from kws_imu_ros.imu.window import ImuWindow
+from kws_imu_ros.nodes.conversions import imu_sample_to_message
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.source_node import SourceNode
+from kws_imu_ros.nodes.spinning import run_nodes
+
+INPUTS = ('serial', 'mpu6050', 'file')
+CALIBRATION_NS = 2_000_000_000
+# A calibration is of now, not of what came before the cable was pulled.
+CALIBRATION_AGE_NS = 1_000_000_000
+
+
+class ImuNode(SourceNode):
+    """
+    Publishes `imu/data_raw` per REP-145: m/s^2 with gravity, rad/s, no orientation.
+
+    The service `~/calibrate` takes the gyroscope's bias and the accelerometer's scale from the
+    last two seconds, if the sensor lay still in them; at start the node tries the same until it
+    works, and publishes uncorrected samples meanwhile.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Open the sensor and start publishing.
+
+        Raises:
+            KwsImuError: a parameter does not fit, or the sensor cannot be opened.
+
+        """
+        self._calibration = Calibration()
+        self._calibrated = False
+        self._recent: deque[ImuSample] = deque()
+        # Judges the samples for diagnostics, by the same rules as fusion does.
+        self._window = ImuWindow()
+        self._published = self._published_diagnosed = 0
+        self._judged = self._window.health
+        super().__init__('imu', **kwargs)
+
+    def configure(self) -> ImuSource:
+        """Declare parameters and return the sensor or the recording."""
+        kind = declare(
+            self,
+            'input',
+            'serial',
+            "Where samples come from: 'serial', 'mpu6050' or 'file'.",
+            read_only=True,
+        )
+        port = declare(self, 'port', '/dev/ttyACM0', 'Serial port of the board.', read_only=True)
+        baud_rate = declare(
+            self,
+            'baud_rate',
+            115200,
+            'Speed of the serial line in bits/s.',
+            minimum=1200,
+            maximum=4_000_000,
+            read_only=True,
+        )
+        i2c_bus = declare(
+            self,
+            'i2c_bus',
+            1,
+            'Number of the I2C bus: 1 for /dev/i2c-1.',
+            minimum=0,
+            maximum=255,
+            read_only=True,
+        )
+        i2c_address = declare(
+            self,
+            'i2c_address',
+            0x68,
+            'Address of the MPU-6050: 104 (0x68), or 105 (0x69) with AD0 high.',
+            minimum=0x08,
+            maximum=0x77,
+            read_only=True,
+        )
+        rate_hz = declare(
+            self,
+            'rate',
+            100,
+            'Rate of the MPU-6050 in Hz; a board sets its own.',
+            minimum=4,
+            maximum=200,
+            read_only=True,
+        )
+        acceleration_range = declare(
+            self,
+            'acceleration_range',
+            8,
+            'Range of the MPU-6050 in g: 2, 4, 8 or 16.',
+            read_only=True,
+        )
+        rotation_range = declare(
+            self,
+            'rotation_range',
+            1000,
+            'Range of the MPU-6050 in degrees/s: 250, 500, 1000 or 2000.',
+            read_only=True,
+        )
+        path = declare(self, 'file', '', 'Recording (csv or csv.gz) to play.', read_only=True)
+        repeat = declare(
+            self, 'repeat', False, 'Play the recording again and again.', read_only=True
+        )
+        self._calibrate_at_start = declare(
+            self,
+            'calibrate_at_start',
+            True,
+            'Calibrate as soon as the sensor lies still; a recording is never calibrated.',
+            read_only=True,
+        )
+        self._frame_id = declare(
+            self, 'frame_id', 'imu_link', 'Frame of the samples.', read_only=True
+        )
+        self._calibrate_at_start &= kind != 'file'
+        self._publisher = self.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
+        self.create_service(Trigger, '~/calibrate', self._on_calibrate)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        if kind == 'serial':
+            return SerialSource(self.now_ns, port, baud_rate)
+        if kind == 'mpu6050':
+            return Mpu6050Source(
+                self.now_ns, i2c_bus, i2c_address, rate_hz, acceleration_range, rotation_range
+            )
+        if kind == 'file':
+            if not path:
+                raise KwsImuError(
+                    "The input of the imu node is 'file' but no file was named; set the "
+                    'parameter file to a csv or csv.gz.'
+                )
+            return RecordingSource(self.now_ns, path, repeat)
+        raise KwsImuError(
+            f'The parameter input of the imu node is {kind!r}; choose one of {", ".join(INPUTS)}.'
+        )
+
+    def publish_reading(self, reading: list[ImuSample]) -> None:
+        """Publish the samples that came."""
+        for raw in reading:
+            self._recent.append(raw)
+            while raw.stamp_ns - self._recent[0].stamp_ns > CALIBRATION_NS:
+                self._recent.popleft()
+            if self._recent[0].stamp_ns > raw.stamp_ns:  # The clock was set back.
+                self._recent.clear()
+            sample = self._calibration.apply(raw)
+            self._window.push(sample)
+            self._publisher.publish(imu_sample_to_message(sample, self._frame_id))
+            self._published += 1
+
+    def diagnose(self, seconds: float) -> tuple[list[str], dict[str, Any]]:
+        """Return what is wrong with the samples, and their rate and counts."""
+        if self._calibrate_at_start and not self._calibrated:
+            self._try_to_calibrate()
+        published = self._published - self._published_diagnosed
+        self._published_diagnosed = self._published
+        health = self._window.health
+        warnings = list(health.since(self._judged).sentences())
+        self._judged = health
+        if self.finished:
+            warnings.clear()  # A recording that has ended is no broken sensor.
+        if self._calibrate_at_start and not self._calibrated and self._published:
+            warnings.append('The IMU is not calibrated: lay it down for two seconds.')
+        bias = ' '.join(f'{value:.4f}' for value in self._calibration.angular_velocity_bias)
+        return warnings, {
+            'rate (Hz)': f'{published / seconds:.1f}' if seconds > 0 else '0.0',
+            **self._source.counts(),
+            'gaps': health.gaps,
+            'longest gap (ms)': f'{health.longest_gap_ns / 1e6:.1f}',
+            'clock jumps': health.clock_jumps,
+            'not finite': health.not_finite,
+            'absurd': health.absurd,
+            'calibrated': self._calibrated,
+            'gyroscope bias (rad/s)': bias,
+            'accelerometer scale': f'{self._calibration.acceleration_scale:.4f}',
+        }
+
+    def _try_to_calibrate(self) -> str:
+        """Calibrate from the newest samples; return '' or the sentence that says why not."""
+        samples = self._newest_samples()
+        try:
+            if samples and self.now_ns() - samples[-1].stamp_ns > CALIBRATION_AGE_NS:
+                raise KwsImuError('The IMU cannot be calibrated because no samples come.')
+            self._calibration = calibrate_at_rest(samples)
+        except KwsImuError as error:
+            return str(error)
+        self._calibrated = True
+        self.get_logger().info(
+            'Calibrated: gyroscope bias '
+            f'{", ".join(f"{v:.4f}" for v in self._calibration.angular_velocity_bias)} rad/s, '
+            f'accelerometer scale {self._calibration.acceleration_scale:.4f}.'
+        )
+        return ''
+
+    def _newest_samples(self) -> list[ImuSample]:
+        """Return a copy of the newest samples, which the source's thread goes on changing."""
+        while True:
+            try:
+                return list(self._recent)
+            except RuntimeError:
+                continue  # The thread appended during the copy, which takes microseconds.
+
+    def _on_calibrate(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        problem = self._try_to_calibrate()
+        response.success = not problem
+        response.message = problem or 'The IMU is calibrated.'
+        return response
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == 'retry_period':
+                self._retry_s = parameter.value
+        return SetParametersResult(successful=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the imu node until it is told to end."""
+    sys.exit(run_nodes(lambda nodes: nodes.append(ImuNode()), arguments))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,181 @@
+"""The microphone node: audio of a microphone or of a sound file on `audio`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Int16MultiArray
+
+from kws_imu_ros.audio.block import AudioBlock
+from kws_imu_ros.audio.sources import (
+    BLOCK_MS_RANGE,
+    FileSource,
+    MicrophoneSource,
+    check_microphone,
+)
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.conversions import audio_block_to_message
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.source_node import Source, SourceNode
+from kws_imu_ros.nodes.spinning import run_nodes
+
+# A lost block breaks the stream of the front end, so it is sent again rather than dropped.
+AUDIO_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+MICROPHONE = 'microphone'
+# Digital silence of this length is a muted microphone, not a quiet room.
+MUTED_S = 5.0
+
+
+class MicrophoneNode(SourceNode):
+    """Publishes `audio`: 16 kHz mono int16 in blocks that are stamped, numbered and gapless."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Open the microphone or the file and start publishing.
+
+        Raises:
+            KwsImuError: a parameter does not fit, or there is nothing to listen to.
+
+        """
+        self._blocks = self._blocks_diagnosed = 0
+        self._overruns_diagnosed = 0
+        self._peak = 0
+        self._silent_s = 0.0
+        self._newest_age_ns = 0
+        super().__init__('microphone', **kwargs)
+
+    def configure(self) -> Source:
+        """Declare parameters and return the microphone or the file."""
+        source_name = declare(
+            self,
+            'input',
+            MICROPHONE,
+            "'microphone', or the path of a wav, flac or ogg file that is played instead.",
+            read_only=True,
+        )
+        self._device = declare(
+            self,
+            'device',
+            '',
+            'Microphone: index, name, or a part of a name that only one has; empty: the default.',
+        )
+        low, high = BLOCK_MS_RANGE
+        block_ms = declare(
+            self,
+            'block_ms',
+            20,
+            'Length of a block in ms.',
+            minimum=low,
+            maximum=high,
+            read_only=True,
+        )
+        self._capture_rate = declare(
+            self,
+            'capture_rate',
+            0,
+            'Rate in Hz to take from the microphone and resample; 0: 16000 where it can.',
+            minimum=0,
+            maximum=384000,
+            read_only=True,
+        )
+        self._capture_channels = declare(
+            self,
+            'capture_channels',
+            0,
+            'Channels to take from the microphone and average; 0: one where it can.',
+            minimum=0,
+            maximum=64,
+            read_only=True,
+        )
+        repeat = declare(self, 'repeat', False, 'Play the file again and again.', read_only=True)
+        trailing_silence_s = declare(
+            self,
+            'trailing_silence',
+            1.0,
+            's of silence after the file, so that its last word is decided upon.',
+            minimum=0.0,
+            maximum=60.0,
+            read_only=True,
+        )
+        self._block_ms = block_ms
+        self._listens = source_name == MICROPHONE
+        self._publisher = self.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        if self._listens:
+            return self._microphone(self._device)
+        return FileSource(source_name, self.now_ns, block_ms, repeat, trailing_silence_s)
+
+    def publish_reading(self, reading: AudioBlock) -> None:
+        """Publish one block."""
+        self._publisher.publish(audio_block_to_message(reading))
+        self._blocks += 1
+        self._peak = max(self._peak, int(np.abs(reading.samples.astype(np.int32)).max()))
+        self._newest_age_ns = self.now_ns() - reading.end_ns
+
+    def diagnose(self, seconds: float) -> tuple[list[str], dict[str, Any]]:
+        """Return what is wrong with the audio, and its rates and counts."""
+        health = self._source.health
+        blocks = self._blocks - self._blocks_diagnosed
+        overruns = health.overruns - self._overruns_diagnosed
+        self._blocks_diagnosed, self._overruns_diagnosed = self._blocks, health.overruns
+        peak, self._peak = self._peak, 0
+        self._silent_s = self._silent_s + seconds if blocks and not peak else 0.0
+        warnings = []
+        if overruns:
+            warnings.append(
+                f'Audio was lost {overruns} times in the last {seconds:.0f} s: the computer is '
+                'too busy.'
+            )
+        if self._listens and self._silent_s >= MUTED_S:
+            warnings.append('The microphone gives digital silence: check whether it is muted.')
+        if self._listens and not blocks:
+            warnings.append('No audio has arrived since the last report.')
+        return warnings, {
+            'rate (blocks/s)': f'{blocks / seconds:.1f}' if seconds > 0 else '0.0',
+            'peak (dBFS)': f'{20.0 * math.log10(peak / 32768.0):.1f}' if peak else '-inf',
+            'blocks': health.blocks,
+            'overruns': health.overruns,
+            'lost blocks': health.lost_blocks,
+            'openings': health.openings,
+            'clock restarts': health.clock_restarts,
+            'age of a block (ms)': f'{self._newest_age_ns / 1e6:.1f}',
+        }
+
+    def _microphone(self, device: str) -> MicrophoneSource:
+        return MicrophoneSource(
+            self.now_ns, device, self._block_ms, self._capture_rate, self._capture_channels
+        )
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == 'retry_period':
+                self._retry_s = parameter.value
+            elif parameter.name == 'device' and parameter.value != self._device:
+                if not self._listens:
+                    return SetParametersResult(
+                        successful=False, reason='A file is played; no microphone is in use.'
+                    )
+                try:
+                    check_microphone(parameter.value)
+                except KwsImuError as error:
+                    return SetParametersResult(successful=False, reason=str(error))
+                self._device = parameter.value
+                self._source.device = parameter.value
+                self.reopen()
+        return SetParametersResult(successful=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the microphone node until it is told to end."""
+    sys.exit(run_nodes(lambda nodes: nodes.append(MicrophoneNode()), arguments))
+
+
+if __name__ == '__main__':
+    main()
