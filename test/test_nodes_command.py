@@ -1,0 +1,386 @@
+"""The command node and the simulated robot as real processes on real DDS."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String, UInt32
+from std_srvs.srv import SetBool
+
+from kws_imu_ros.motion.velocity import Velocity
+from kws_imu_ros.nodes.command_node import LATCHED, CommandNode
+from kws_imu_ros.nodes.conversions import (
+    odometry_from_message,
+    time_from_message,
+    velocity_from_message,
+)
+
+REST = Velocity()
+COMMAND = ('-m', 'kws_imu_ros.nodes.command_node')
+SIMULATED_ROBOT = ('-m', 'kws_imu_ros.nodes.simulated_robot_node')
+STAMPED = ('-p', 'enable_stamped_cmd_vel:=true')
+# Long, so that no test of something else ends with the command's life on a slow machine.
+LONG_LIFE = ('-p', 'command_lifetime:=30.0')
+PATIENT = ('-p', 'fusion_timeout:=5.0')
+
+# Ends in an exception in a callback, in the way of a bug, once somebody publishes `break`.
+FAILING = """
+import sys
+from std_msgs.msg import String
+from kws_imu_ros.nodes.command_node import CommandNode
+from kws_imu_ros.nodes.spinning import run_nodes
+
+def fail(message):
+    raise ValueError(message.data)
+
+def create(nodes):
+    nodes.append(CommandNode())
+    nodes[0].create_subscription(String, 'break', fail, 10)
+
+sys.exit(run_nodes(create))
+"""
+
+FUSION_PULSE = """
+import rclpy
+from std_msgs.msg import UInt32
+rclpy.init()
+node = rclpy.create_node('pulse')
+publisher = node.create_publisher(UInt32, 'fusion_alive', 10)
+node.create_timer(0.05, lambda: publisher.publish(UInt32()))
+rclpy.spin(node)
+"""
+
+
+class Person:
+    """Somebody who gives commands and looks at the robot; fusion's pulse, too, unless told."""
+
+    def __init__(self, probe, stamped: bool = False, pulse: bool = True) -> None:
+        self.probe = probe
+        node = probe.node
+        self.commands = node.create_publisher(String, 'command', 10)
+        self.velocities = probe.record(TwistStamped if stamped else Twist, 'cmd_vel')
+        self.odometry = probe.record(Odometry, 'odom')
+        if pulse:
+            alive = node.create_publisher(UInt32, 'fusion_alive', qos_profile_sensor_data)
+            node.create_timer(0.05, lambda: alive.publish(UInt32()))
+
+    def until(self, condition) -> bool:
+        """Spin until a condition holds; False when it never does."""
+        return self.probe.spin_until(condition)
+
+    @property
+    def velocity(self) -> Velocity | None:
+        """Return the newest velocity on cmd_vel."""
+        return velocity_from_message(self.velocities[-1]) if self.velocities else None
+
+    def say(self, intent: str) -> None:
+        """Publish a command once somebody listens."""
+        assert self.until(lambda: self.commands.get_subscription_count() > 0)
+        self.commands.publish(String(data=intent))
+
+    def drive(self, intent: str = 'up') -> None:
+        """Give a command until the robot moves: fusion may not have been heard yet."""
+        assert self.until(lambda: self.velocity is not None)
+        deadline = time.monotonic() + 30.0
+        while self.velocity == REST:
+            assert time.monotonic() < deadline, 'the robot never moved'
+            self.say(intent)
+            self.probe.spin_until(lambda: self.velocity != REST, 0.3)
+
+    def watch(self, seconds: float) -> list[Velocity]:
+        """Return what cmd_vel carries for a while."""
+        start = len(self.velocities)
+        self.probe.spin_until(lambda: False, seconds)
+        return [velocity_from_message(message) for message in self.velocities[start:]]
+
+    def call(self, service_type, name: str, request):
+        """Call a service and return its response."""
+        client = self.probe.node.create_client(service_type, name)
+        assert self.until(client.service_is_ready)
+        future = client.call_async(request)
+        assert self.until(future.done)
+        self.probe.node.destroy_client(client)
+        return future.result()
+
+
+def test_a_command_drives_the_simulated_robot_and_stop_ends_it(processes, probe):
+    processes.start(*COMMAND, '--ros-args', *LONG_LIFE, *PATIENT)
+    processes.start(*SIMULATED_ROBOT, '--ros-args', '-p', 'noise:=0.0')
+    person = Person(probe)
+    joints = probe.record(JointState, 'joint_states')
+    person.drive('up')
+    assert person.until(lambda: person.velocity.linear_x == pytest.approx(0.2))
+    assert person.until(
+        lambda: person.odometry and odometry_from_message(person.odometry[-1])[1].x > 0.1
+    )
+    person.say('stop')
+    assert person.until(lambda: person.velocity == REST)
+    assert person.until(lambda: odometry_from_message(person.odometry[-1])[2] == REST)
+    _, pose, _ = odometry_from_message(person.odometry[-1])
+    assert pose.y == pytest.approx(0.0, abs=1e-6)
+    assert person.odometry[-1].header.frame_id == 'odom'
+    assert person.odometry[-1].child_frame_id == 'base_link'
+    assert list(joints[-1].name) == ['left_wheel_joint', 'right_wheel_joint']
+    assert joints[-1].position[0] > 2.0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_zero_behind(processes, probe, number):
+    node = processes.start(*COMMAND, '--ros-args', *LONG_LIFE, *PATIENT)
+    person = Person(probe)
+    person.drive('up')
+    assert person.until(lambda: person.velocity.linear_x == pytest.approx(0.2))
+    node.send_signal(number)
+    assert person.until(lambda: person.velocity == REST)
+    assert node.wait() == 0
+    assert 'Traceback' not in node.output
+    # Zero in one step, not braked: the last words, not the limiter's.
+    assert velocity_from_message(person.velocities[-2]).linear_x == pytest.approx(0.2)
+
+
+def test_an_exception_in_a_callback_leaves_zero_behind_and_one_sentence(processes, probe):
+    node = processes.start('-c', FAILING, '--ros-args', *LONG_LIFE, *PATIENT)
+    person = Person(probe)
+    person.drive('up')
+    assert person.until(lambda: person.velocity.linear_x == pytest.approx(0.2))
+    breaker = probe.node.create_publisher(String, 'break', 10)
+    assert person.until(lambda: breaker.get_subscription_count() > 0)
+    breaker.publish(String(data='a bug'))
+    assert person.until(lambda: person.velocity == REST)
+    assert node.wait() == 1
+    assert 'failed (ValueError: a bug); everything is stopped.' in node.output
+    assert 'Traceback' not in node.output
+
+
+def test_destroying_the_node_leaves_zero_behind(probe, ros_context):
+    node = CommandNode(context=ros_context)
+    probe.add_node(node)
+    person = Person(probe)
+    person.drive('up')
+    assert person.until(lambda: person.velocity.linear_x == pytest.approx(0.2))
+    probe.executor.remove_node(node)
+    node.destroy_node()
+    assert person.until(lambda: person.velocity == REST)
+
+
+def assert_at_rest_half_a_second_after(person: Person, last_ns: int) -> None:
+    """Judge by the simulated robot's own stamps, whatever this machine's load does to us."""
+    deadline_ns = last_ns + 500_000_000
+    assert person.until(
+        lambda: time_from_message(person.odometry[-1].header.stamp) > deadline_ns + 500_000_000
+    )
+    late = [
+        velocity
+        for stamp_ns, _, velocity in map(odometry_from_message, person.odometry)
+        if stamp_ns > deadline_ns
+    ]
+    assert late
+    assert set(late) == {REST}
+
+
+@pytest.mark.parametrize('intent', ['up', 'left'])
+def test_a_command_node_killed_at_speed_leaves_a_robot_that_brakes_by_itself(
+    processes, probe, intent
+):
+    node = processes.start(*COMMAND, '--ros-args', *STAMPED, *LONG_LIFE, *PATIENT)
+    processes.start(*SIMULATED_ROBOT, '--ros-args', *STAMPED)
+    person = Person(probe, stamped=True)
+    person.drive(intent)
+    moving = len(person.odometry) + 10
+    assert person.until(lambda: len(person.odometry) > moving)
+    assert odometry_from_message(person.odometry[-1])[2] != REST
+    node.send_signal(signal.SIGKILL)
+    node.wait()
+    person.watch(0.2)
+    assert person.velocity != REST, 'nobody could say zero'
+    assert_at_rest_half_a_second_after(
+        person, time_from_message(person.velocities[-1].header.stamp)
+    )
+
+
+def test_a_fusion_killed_at_speed_is_missed_by_the_command_node(processes, probe):
+    processes.start(*COMMAND, '--ros-args', *STAMPED, *LONG_LIFE)
+    processes.start(*SIMULATED_ROBOT, '--ros-args', *STAMPED)
+    fusion = processes.start('-c', FUSION_PULSE)
+    person = Person(probe, stamped=True, pulse=False)
+    person.drive('up')
+    fusion.send_signal(signal.SIGKILL)
+    fusion.wait()
+    assert person.until(lambda: person.velocity == REST)
+    first_zero_ns = next(
+        time_from_message(message.header.stamp)
+        for message in person.velocities[::-1]
+        if velocity_from_message(message) != REST
+    )
+    assert_at_rest_half_a_second_after(person, first_zero_ns)
+    person.say('up')
+    assert set(person.watch(0.5)) == {REST}
+
+
+def test_a_command_that_waited_in_a_queue_is_stale(processes, probe):
+    node = processes.start(*COMMAND, '--ros-args', '-p', 'command_lifetime:=0.5', *PATIENT)
+    person = Person(probe)
+    person.drive('up')
+    assert person.until(lambda: person.velocity == REST)
+    node.send_signal(signal.SIGSTOP)
+    person.say('up')
+    time.sleep(1.0)
+    node.send_signal(signal.SIGCONT)
+    assert node.wait_for('s old and a command lives 0.5 s')
+    assert set(person.watch(1.0)) == {REST}
+
+
+def test_unknown_intents_are_refused_once_each_and_shown_in_diagnostics(processes, probe):
+    node = processes.start(*COMMAND, '--ros-args', *PATIENT)
+    person = Person(probe)
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    person.drive('up')
+    person.say('stop')
+    assert person.until(lambda: person.velocity == REST)
+    for intent in ('dance', 'dance', '', 'unknown', 'x' * 10_000, 'dance'):
+        person.say(intent)
+    assert set(person.watch(0.5)) == {REST}
+    assert node.wait_for("The command 'unknown' is not in the motion table")
+    assert node.output.count("The command 'dance' is not in the motion table") == 1
+
+    def shown() -> bool:
+        return any(
+            pair.key.startswith('unknown') and 'dance' in pair.value
+            for message in diagnostics
+            for status in message.status
+            for pair in status.values
+        )
+
+    assert person.until(shown)
+
+
+def test_the_emergency_stop_is_latched_until_it_is_released(processes, probe):
+    processes.start(*COMMAND, '--ros-args', *LONG_LIFE, *PATIENT)
+    person = Person(probe)
+    stopped = probe.record(Bool, 'emergency_stopped', LATCHED)
+    person.drive('up')
+    response = person.call(SetBool, 'emergency_stop', SetBool.Request(data=True))
+    assert response.success
+    assert 'until it is released' in response.message
+    assert person.until(lambda: person.velocity == REST)
+    person.say('up')
+    assert set(person.watch(0.5)) == {REST}
+    assert person.call(SetBool, 'emergency_stop', SetBool.Request(data=False)).success
+    assert set(person.watch(0.5)) == {REST}
+    person.drive('up')
+    assert [message.data for message in stopped] == [False, True, False]
+
+
+def double(name: str, value: float) -> Parameter:
+    """Return a parameter of type double as a message."""
+    return Parameter(
+        name=name, value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+    )
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('command_lifetime', 3600.0, 'range'),
+        ('limits.linear.max_velocity', -0.5, 'range'),
+        ('limits.linear.stop_deceleration', 0.1, 'stop_deceleration is 0.1; give at least'),
+        ('publish_rate', 10.0, 'read'),
+        ('fusion_timeout', float('nan'), ''),
+    ],
+)
+def test_parameters_out_of_range_are_refused_and_nothing_changes(
+    probe, ros_context, name, value, reason
+):
+    node = CommandNode(context=ros_context)
+    probe.add_node(node)
+    person = Person(probe)
+    before = node.get_parameter(name).value
+    request = SetParameters.Request(parameters=[double(name, value)])
+    result = person.call(SetParameters, 'command/set_parameters', request).results[0]
+    assert not result.successful
+    assert reason in result.reason
+    got = person.call(GetParameters, 'command/get_parameters', GetParameters.Request(names=[name]))
+    assert got.values[0].double_value == before
+    node.destroy_node()
+
+
+def test_a_limit_can_be_lowered_while_the_robot_moves(probe, ros_context):
+    node = CommandNode(context=ros_context)
+    probe.add_node(node)
+    person = Person(probe)
+    person.drive('up')
+    assert person.until(lambda: person.velocity.linear_x == pytest.approx(0.2))
+    parameter = double('limits.linear.max_velocity', 0.1)
+    request = SetParameters.Request(parameters=[parameter])
+    assert person.call(SetParameters, 'command/set_parameters', request).results[0].successful
+    seen = person.watch(0.3)
+    assert seen[-1].linear_x <= 0.1
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ('module', 'arguments', 'sentence'),
+    [
+        (COMMAND, ('publish_rate:=1000.0',), 'publish_rate of /command is out of range'),
+        (COMMAND, ('publish_rate:=fast',), 'publish_rate of /command has a value of the wrong'),
+        (COMMAND, ('limits.linear.max_velocity:=50.0',), 'out of range; give 0 to 5'),
+        (COMMAND, ('motion_file:=/nowhere.yaml',), 'The motion table /nowhere.yaml cannot be read'),
+        (SIMULATED_ROBOT, ('cmd_vel_timeout:=60.0',), 'out of range; give 0.05 to 5'),
+        (SIMULATED_ROBOT, ('start_x:=100.0',), 'not inside its arena'),
+        (SIMULATED_ROBOT, ('seed:=-1',), 'seed of /simulated_robot is out of range'),
+    ],
+)
+def test_a_start_with_unfit_parameters_gives_one_sentence(processes, module, arguments, sentence):
+    options = [part for argument in arguments for part in ('-p', argument)]
+    node = processes.start(*module, '--ros-args', *options)
+    assert node.wait() == 2
+    assert sentence in node.output
+    assert len(node.output.strip().splitlines()) == 1
+
+
+def test_at_rest_it_falls_silent_for_twist_mux_if_asked_to(probe, ros_context):
+    from rclpy.parameter import Parameter as NodeParameter
+
+    node = CommandNode(
+        context=ros_context, parameter_overrides=[NodeParameter('stop_pub_timeout', value=0.2)]
+    )
+    probe.add_node(node)
+    person = Person(probe)
+    assert person.until(lambda: person.velocity == REST)
+    person.watch(0.5)
+    assert person.watch(0.5) == []
+    person.drive('up')
+    person.say('stop')
+    assert person.until(lambda: person.velocity == REST)
+    person.call(SetBool, 'emergency_stop', SetBool.Request(data=True))
+    person.watch(0.5)
+    assert len(person.watch(1.0)) > 2, 'an emergency stop is never silent'
+    node.destroy_node()
+
+
+def test_a_velocity_that_is_no_number_brakes_the_simulated_robot(processes, probe):
+    robot = processes.start(*SIMULATED_ROBOT, '--ros-args', '-p', 'noise:=0.0')
+    person = Person(probe, pulse=False)
+    publisher = probe.node.create_publisher(Twist, 'cmd_vel', 10)
+    assert person.until(lambda: publisher.get_subscription_count() > 1)
+    message = Twist()
+    message.linear.x = 0.2
+    probe.node.create_timer(0.05, lambda: publisher.publish(message))
+    assert person.until(
+        lambda: person.odometry and odometry_from_message(person.odometry[-1])[2].linear_x > 0.15
+    )
+    message.linear.x = float('nan')
+    assert person.until(lambda: 'cmd_vel counts as zero' in robot.output)
+    assert person.until(lambda: odometry_from_message(person.odometry[-1])[2] == REST)
