@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -40,6 +41,8 @@ from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.nodes.conversions import (
     intent_from_message,
+    key_values,
+    time_to_message,
     velocity_to_message,
     velocity_to_stamped_message,
 )
@@ -54,6 +57,7 @@ LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 
+LONGEST_INTENT = 40
 # Names that are remembered for diagnostics; a sender of random names must not fill the memory.
 LONGEST_UNKNOWN_LIST = 20
 
@@ -174,6 +178,8 @@ class CommandNode(Node):
         # Steady, and not ROS time: a simulation that pauses must not pause the watchdog.
         self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_timer(1.0, self._on_diagnostics_timer, clock=self._clock_of_timers)
         self._set_emergency_stop(stopped)
         self._publish(Velocity())
 
@@ -233,6 +239,8 @@ class CommandNode(Node):
         self._take_command(intent_from_message(message), 0)
 
     def _take_command(self, intent: str, age_ns: int) -> None:
+        # A name is a word; more is a mistake that need not fill the log.
+        intent = intent[:LONGEST_INTENT]
         now_ns = self._now_ns()
         result = self._controller.command(intent, now_ns - age_ns, now_ns)
         self._last_result = result
@@ -301,6 +309,46 @@ class CommandNode(Node):
         elif self._state == motion.FUSION_LOST:
             self.get_logger().info('Fusion is alive.')
         self._state = state
+
+    def _on_diagnostics_timer(self) -> None:
+        controller = self._controller
+        if controller.emergency_stopped:
+            level, text = (
+                DiagnosticStatus.WARN,
+                'The emergency stop is engaged; release it to drive.',
+            )
+        elif controller.state == motion.FUSION_LOST:
+            level, text = DiagnosticStatus.WARN, 'Fusion gives no sign of life; the robot stands.'
+        elif self._last_result is not None and not self._last_result.accepted:
+            level, text = DiagnosticStatus.WARN, self._last_result.reason
+        else:
+            level, text = DiagnosticStatus.OK, f'The robot is {controller.state}.'
+        self._last_result = None
+        velocity = controller.velocity
+        values = {
+            'state': controller.state,
+            'command': controller.active_intent,
+            'linear_x (m/s)': f'{velocity.linear_x:.3f}',
+            'angular_z (rad/s)': f'{velocity.angular_z:.3f}',
+            'scale': f'{controller.scale:.2f}',
+            'accepted': self._accepted,
+            **{f'refused: {code}': count for code, count in self._refused.items()},
+        }
+        if self._unknown:
+            values['unknown commands'] = ', '.join(
+                f'{intent!r} ({count})' for intent, count in self._unknown.items()
+            )
+        status = DiagnosticStatus(
+            level=level,
+            name=self.get_fully_qualified_name().lstrip('/'),
+            message=text,
+            hardware_id='',
+            values=key_values(values),
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = time_to_message(self.get_clock().now().nanoseconds)
+        self._diagnostics_publisher.publish(array)
+        self._emergency_publisher.publish(Bool(data=controller.emergency_stopped))
 
     def _publish(self, velocity: Velocity) -> None:
         if self._stamped:
