@@ -132,7 +132,12 @@ def rebuild(
 
 def copy_layer(layer: tf_keras.layers.Layer, **changes) -> tf_keras.layers.Layer:
     """Return an unbuilt layer of the same class and configuration, with some fields changed."""
-    return layer.__class__.from_config({**layer.get_config(), **changes})
+    config = {**layer.get_config(), **changes}
+    if isinstance(layer, tf_keras.layers.MultiHeadAttention):
+        # Its from_config builds the weights for the old input at once.
+        shapes = ('query_shape', 'key_shape', 'value_shape')
+        return layer.__class__(**{key: config[key] for key in config if key not in shapes})
+    return layer.__class__.from_config(config)
 
 
 def part(model: tf_keras.Model, *tensors) -> Callable:
