@@ -9,6 +9,7 @@ import tf_keras
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.architectures import (
     bc_resnet,
+    conv_tc_resnet,
     ds_cnn,
     imu_conv1d,
     matchboxnet,
@@ -20,6 +21,7 @@ __all__ = ['ARCHITECTURES', 'ArchitectureConfig', 'build']
 
 ARCHITECTURES: dict[str, Callable[[ArchitectureConfig], tf_keras.Model]] = {
     'bc_resnet': bc_resnet.build,
+    'conv_tc_resnet': conv_tc_resnet.build,
     'ds_cnn': ds_cnn.build,
     'imu_conv1d': imu_conv1d.build,
     'matchboxnet': matchboxnet.build,

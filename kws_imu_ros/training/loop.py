@@ -1,0 +1,198 @@
+"""One training loop for every stage: prefetched batches, AdamW, cosine schedule, checkpoints."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.training.progress import make_progress
+
+Batch = tuple[np.ndarray, ...]
+MakeBatch = Callable[[int, np.random.Generator], Batch]
+CHECKPOINT_SECONDS = 45.0
+PLAIN_LINE_SECONDS = 15.0
+PREFETCHED_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """
+    How long and how fast a stage learns.
+
+    steps: optimizer steps. batch: examples a step. learning_rate: peak, reached after the
+    `warmup` share of the steps and lowered by a cosine to nearly zero. weight_decay: AdamW's.
+    label_smoothing: share of the target given to all classes.
+    """
+
+    steps: int
+    batch: int = 128
+    learning_rate: float = 3e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.05
+
+
+def fit(
+    title: str,
+    variables: list[tf.Variable],
+    loss: Callable[..., tf.Tensor],
+    make_batch: MakeBatch,
+    schedule: Schedule,
+    seed: int,
+    checkpoint: Path,
+    model: tf_keras.Model,
+) -> float:
+    """
+    Train until the schedule ends and return the mean loss of the last hundred steps.
+
+    variables: what is learned. loss: takes a batch's arrays, returns a scalar; it must call the
+    model with training=True. make_batch(size, rng): a batch's arrays; its generator is seeded by
+    (seed, step), so a resumed run sees what an uninterrupted one sees.
+    checkpoint: folder for model, optimizer and step; a later call goes on from it. Ctrl-C writes
+    it before it is passed on.
+
+    Raises:
+        KwsImuError: the loss is not a number, or the checkpoint cannot be written.
+
+    """
+    optimizer = tf_keras.optimizers.AdamW(
+        tf_keras.optimizers.schedules.CosineDecay(
+            schedule.learning_rate / 100.0,
+            max(1, int(schedule.steps * (1.0 - schedule.warmup))),
+            alpha=0.2,
+            warmup_target=schedule.learning_rate,
+            warmup_steps=max(1, int(schedule.steps * schedule.warmup)),
+        ),
+        weight_decay=schedule.weight_decay,
+        global_clipnorm=5.0,
+    )
+    optimizer.build(variables)
+    done = tf.Variable(0, dtype=tf.int64, trainable=False)
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=model, optimizer=optimizer, done=done), str(checkpoint), 1
+    )
+    if manager.latest_checkpoint:
+        try:
+            manager.checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError):
+            raise KwsImuError(
+                f'The checkpoint in {checkpoint} is of another model; delete the folder to start '
+                f'this stage again.'
+            ) from None
+
+    @tf.function
+    def step(*batch: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            value = loss(*batch)
+        gradients = tape.gradient(value, variables)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return value
+
+    def save() -> None:
+        try:
+            manager.save()
+        except (OSError, tf.errors.OpError) as error:
+            raise KwsImuError(
+                f'The checkpoint {checkpoint} cannot be written ({error}); free some space.'
+            ) from None
+
+    first = int(done.numpy())
+    recent: list[float] = []
+    saved = told = time.monotonic()
+    with _Prefetch(make_batch, schedule.batch, seed, first, schedule.steps) as batches:
+        with make_progress() as progress:
+            task = progress.add_task(title, total=schedule.steps, completed=first, note='')
+            try:
+                for number in range(first, schedule.steps):
+                    value = float(step(*(tf.constant(array) for array in batches.get())))
+                    if not np.isfinite(value):
+                        raise KwsImuError(
+                            f'{title}: the loss became {value} at step {number}; lower '
+                            f'learning_rate in the recipe and start this stage again.'
+                        )
+                    done.assign(number + 1)
+                    recent = [*recent[-99:], value]
+                    note = f'loss {np.mean(recent):.3f}'
+                    progress.update(task, completed=number + 1, note=note)
+                    now = time.monotonic()
+                    if progress.disable and now - told > PLAIN_LINE_SECONDS:
+                        told = now
+                        print(
+                            f'{title}: step {number + 1}/{schedule.steps}, {note}', file=sys.stderr
+                        )
+                    if now - saved > CHECKPOINT_SECONDS:
+                        saved = now
+                        save()
+            except KeyboardInterrupt:
+                save()
+                raise
+    save()
+    return float(np.mean(recent)) if recent else float('nan')
+
+
+class _Prefetch:
+    """Make batches in a thread, a few ahead of the one that is learned from."""
+
+    def __init__(self, make_batch: MakeBatch, size: int, seed: int, first: int, last: int) -> None:
+        self._queue: queue.Queue = queue.Queue(PREFETCHED_BATCHES)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(make_batch, size, seed, first, last), daemon=True
+        )
+
+    def __enter__(self) -> _Prefetch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._thread.join(timeout=10.0)
+
+    def get(self) -> Batch:
+        """Return the next batch; raise what making it raised."""
+        item = self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def _run(self, make_batch: MakeBatch, size: int, seed: int, first: int, last: int) -> None:
+        for step in range(first, last):
+            try:
+                item: Batch | Exception = make_batch(size, np.random.default_rng((seed, step)))
+            except Exception as error:  # noqa: BLE001 (handed to the consumer, who raises it)
+                item = error
+            while not self._stop.is_set():
+                try:
+                    self._queue.put(item, timeout=0.5)
+                    break
+                except queue.Full:
+                    continue
+            if self._stop.is_set() or isinstance(item, Exception):
+                return
+
+
+def smoothed_cross_entropy(
+    labels: tf.Tensor, logits: tf.Tensor, class_count: int, smoothing: float
+) -> tf.Tensor:
+    """Return the mean cross entropy of int labels (n,) against logits (n, classes)."""
+    return tf.reduce_mean(
+        tf_keras.losses.categorical_crossentropy(
+            tf.one_hot(labels, class_count), logits, from_logits=True, label_smoothing=smoothing
+        )
+    )

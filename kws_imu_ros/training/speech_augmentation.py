@@ -1,0 +1,175 @@
+"""
+Make batches of augmented log-mel windows from clips.
+
+Order as sound meets a robot: the speaker (speed and vocal-tract length, which also carries adult
+voices towards children's), the moment (shift), the distance (gain), the room (background noise over
+a range of SNR), the front end, and SpecAugment (Park et al., 2019) on its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from kws_imu_ros.audio.frontend import FrontEndParameters, mel_matrix
+from kws_imu_ros.training.speech_data import CLIP_SAMPLES, speech_end
+
+
+@dataclass(frozen=True)
+class SpeechAugmentation:
+    """
+    Ranges of the augmentation; each is drawn uniformly per clip.
+
+    speed: factor. shift_ms: earlier (negative) to later. gain_db. noise_probability: share of the
+    clips that get background noise at snr_db. vocal_tract: frequency warp factor of the mel bank.
+    time_mask, frequency_mask: most frames or mel bins one of `masks` SpecAugment masks may cover.
+    """
+
+    speed: tuple[float, float] = (0.85, 1.2)
+    shift_ms: tuple[float, float] = (-120.0, 250.0)
+    gain_db: tuple[float, float] = (-15.0, 8.0)
+    noise_probability: float = 0.7
+    snr_db: tuple[float, float] = (-3.0, 25.0)
+    vocal_tract: tuple[float, float] = (0.88, 1.12)
+    time_mask: int = 8
+    frequency_mask: int = 6
+    masks: int = 2
+
+
+class FeatureBatch:
+    """Compute log-mel of a whole batch at once; equal to the runtime front end within 1e-4."""
+
+    def __init__(self, parameters: FrontEndParameters, warps: Sequence[float] = (1.0,)) -> None:
+        p = self.parameters = parameters
+        left = (p.fft_length - p.window_length) // 2
+        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(p.window_length) / p.window_length)
+        self._window = np.zeros(p.fft_length, np.float32)
+        self._window[left : left + p.window_length] = hann
+        self._mels = [_warped_mel_matrix(p, warp).T.copy() for warp in warps]
+
+    def __call__(self, audio: np.ndarray, warp: np.ndarray | None = None) -> np.ndarray:
+        """
+        Transform audio, float32 (n, samples) in -1 to 1, to log-mel float32 (n, frames, mel_bins).
+
+        warp: int (n,), which of the warps each clip gets; None for the first.
+        """
+        p = self.parameters
+        frames = np.lib.stride_tricks.sliding_window_view(audio, p.fft_length, axis=1)
+        frames = frames[:, :: p.hop_length][:, : p.frames]
+        spectrum = scipy.fft.rfft(frames * self._window, axis=-1)
+        power = spectrum.real**2 + spectrum.imag**2
+        if warp is None:
+            mel = power @ self._mels[0]
+        else:
+            mel = np.empty((*power.shape[:2], p.mel_bins), np.float32)
+            for k in np.unique(warp):
+                mel[warp == k] = power[warp == k] @ self._mels[k]
+        return np.log(mel + np.float32(p.log_floor))
+
+
+def _warped_mel_matrix(parameters: FrontEndParameters, warp: float) -> np.ndarray:
+    """Return the mel matrix of a vocal tract whose formants are `warp` times higher."""
+    matrix = mel_matrix(parameters)
+    if warp == 1.0:
+        return matrix
+    bins = np.arange(matrix.shape[1])
+    return np.stack([np.interp(bins / warp, bins, row) for row in matrix]).astype(np.float32) / warp
+
+
+class SpeechBatches:
+    """Draw augmented batches of (log-mel normalized, label) from clips and noise."""
+
+    def __init__(
+        self,
+        samples: np.ndarray,
+        labels: np.ndarray,
+        noise: Sequence[np.ndarray],
+        parameters: FrontEndParameters,
+        augmentation: SpeechAugmentation,
+        class_count: int,
+        silence_label: int,
+        unknown_label: int,
+    ) -> None:
+        self._samples, self._labels = samples, labels
+        self._noise = [n.astype(np.float32) / 32768.0 for n in noise]
+        self._augmentation = augmentation
+        self._parameters = parameters
+        low, high = augmentation.vocal_tract
+        self._warps = np.linspace(low, high, 9)
+        self._features = FeatureBatch(parameters, self._warps)
+        self._silence_label, self._unknown_label = silence_label, unknown_label
+        self._by_class = [np.flatnonzero(labels == k) for k in range(class_count)]
+        self._ends = np.array([speech_end(clip) for clip in samples])
+
+    def batch(
+        self, size: int, rng: np.random.Generator, labels: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return (log-mel float32 (size, frames, mel_bins), normalized; labels int64 (size,)).
+
+        labels: int (size,) to choose the classes, None to draw them.
+        """
+        if labels is None:
+            labels = rng.integers(len(self._by_class), size=size)
+            # The world outside the vocabulary is larger than any word: twice the clips.
+            labels[rng.random(size) < 0.08] = self._unknown_label
+        audio = np.zeros((size, CLIP_SAMPLES), np.float32)
+        for i, label in enumerate(labels):
+            if label != self._silence_label:
+                audio[i] = self._speech(self._by_class[label], rng)
+        self._add_noise(audio, labels, rng)
+        warp = rng.integers(len(self._warps), size=size)
+        log_mel = self._features(np.clip(audio, -1.0, 1.0), warp)
+        p = self._parameters
+        log_mel = (log_mel - p.offset) / p.scale
+        for i in np.flatnonzero(labels != self._silence_label):
+            self._mask(log_mel[i], rng)
+        return log_mel.astype(np.float32), labels
+
+    def _speech(self, candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        a = self._augmentation
+        index = candidates[rng.integers(len(candidates))]
+        clip = self._samples[index].astype(np.float32) / 32768.0
+        speed = rng.uniform(*a.speed)
+        shift = rng.uniform(*a.shift_ms) * 16.0
+        # Two in five clips end with the word, as a stream does the moment a robot should react.
+        if rng.random() < 0.4:
+            shift = CLIP_SAMPLES - self._ends[index] / speed - rng.uniform(-400.0, 1600.0)
+        positions = (np.arange(CLIP_SAMPLES) - shift) * speed
+        clip = np.interp(positions, np.arange(CLIP_SAMPLES), clip, left=0.0, right=0.0)
+        return clip * 10.0 ** (rng.uniform(*a.gain_db) / 20.0)
+
+    def _add_noise(self, audio: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
+        a = self._augmentation
+        for i, label in enumerate(labels):
+            source = self._noise[rng.integers(len(self._noise))]
+            start = rng.integers(0, len(source) - CLIP_SAMPLES + 1)
+            noise = source[start : start + CLIP_SAMPLES]
+            if label == self._silence_label:
+                # From digital zero to full volume, evenly in decibels and in amplitude.
+                draw = rng.random()
+                if draw > 0.1:
+                    audio[i] = noise * (
+                        10.0 ** rng.uniform(-4.0, 0.2) if draw < 0.5 else rng.uniform(0.0, 1.2)
+                    )
+                continue
+            if rng.random() < a.noise_probability:
+                power = np.mean(noise**2) + 1e-12
+                # Word power over the loudest half second, so that pauses do not count.
+                speech = np.mean(audio[i] ** 2) * 2.0 + 1e-12
+                gain = np.sqrt(speech / power / 10.0 ** (rng.uniform(*a.snr_db) / 10.0))
+                audio[i] += noise * min(gain, 3.0)
+
+    def _mask(self, log_mel: np.ndarray, rng: np.random.Generator) -> None:
+        a = self._augmentation
+        fill = log_mel.mean()
+        for _ in range(a.masks):
+            width = rng.integers(a.time_mask + 1)
+            start = rng.integers(log_mel.shape[0] - width + 1)
+            log_mel[start : start + width] = fill
+            width = rng.integers(a.frequency_mask + 1)
+            start = rng.integers(log_mel.shape[1] - width + 1)
+            log_mel[:, start : start + width] = fill
