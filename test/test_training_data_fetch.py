@@ -282,7 +282,8 @@ def test_the_command_lists_names_and_refuses_unknown_ones(capsys, tmp_path):
     parser = argparse.ArgumentParser()
     cli_data.add_arguments(parser)
     assert cli_data.run(parser.parse_args(['fetch'])) == 0
-    assert all(name in capsys.readouterr().out for name in DATA_SETS)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in DATA_SETS)
     with pytest.raises(KwsImuError, match="no data set 'mnist'"):
         cli_data.run(parser.parse_args(['fetch', 'mnist', '--to', str(tmp_path)]))
     assert data_fetch.find_data_set('hapt').bytes == 79_596_192

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from kws_imu_ros.training import data_fetch
+from kws_imu_ros.training.progress import make_progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,18 +47,6 @@ def run(args: argparse.Namespace) -> int:
     return _fetch(args) if args.action == 'fetch' else _check(args)
 
 
-def _progress() -> Progress:
-    """Return a progress bar on stderr, which keeps stdout for results."""
-    return Progress(
-        TextColumn('{task.description}'),
-        BarColumn(),
-        TextColumn('{task.percentage:>3.0f} %'),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-
 def _fetch(args: argparse.Namespace) -> int:
     """Download a data set, or list what there is."""
     if not args.name:
@@ -69,12 +57,12 @@ def _fetch(args: argparse.Namespace) -> int:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
         return 0
     data_set = data_fetch.find_data_set(args.name)
-    with _progress() as bars:
+    with make_progress() as bars:
         tasks: dict[str, int] = {}
 
         def show(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(f'{stage} {data_set.name}')
+                tasks[stage] = bars.add_task(f'{stage} {data_set.name}', note='')
             bars.update(tasks[stage], completed=done, total=total or None)
 
         folder = data_fetch.fetch(data_set, args.to, args.mirror, args.keep_archive, show)
@@ -88,8 +76,8 @@ def _check(args: argparse.Namespace) -> int:
     """Print counts and findings of a folder."""
     from kws_imu_ros.training import data_check
 
-    with _progress() as bars:
-        task = bars.add_task('read')
+    with make_progress() as bars:
+        task = bars.add_task('read', note='')
         report = data_check.check(
             args.directory, lambda done, total: bars.update(task, completed=done, total=total)
         )
