@@ -258,7 +258,7 @@ class FusionPipeline:
     def push_imu(self, sample: ImuSample) -> list[Step]:
         """Take an IMU sample; return the hops that it drives, which is none while audio comes."""
         self._imu.push(sample)
-        newest_ns = self._imu.health.newest_ns
+        newest_ns = self._imu.newest_ns
         if newest_ns is None or newest_ns == self._imu_newest_ns:
             return []
         if (

@@ -194,8 +194,13 @@ class ImuWindow:
             in_g=self._in_g,
             rate_hz=rate_hz,
             longest_gap_ns=self._longest_gap_ns,
-            newest_ns=int(self._stamps[self._last - 1]) if count else None,
+            newest_ns=self.newest_ns,
         )
+
+    @property
+    def newest_ns(self) -> int | None:
+        """Return the stamp of the newest accepted sample, None before the first."""
+        return int(self._stamps[self._last - 1]) if self._last > self._first else None
 
     def push(self, sample: ImuSample) -> None:
         """Take one sample; whatever is wrong with it is counted in `health`, never raised."""
