@@ -9,6 +9,7 @@ the same order give the same output to the byte.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -209,6 +210,11 @@ class FusionPipeline:
             PosteriorSmoother(table.gesture_hops, self._idle_gesture),
             PosteriorSmoother(table.intent_hops, idle_intent),
         )
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """Return the label names of the heads 'voice', 'gesture' and 'intent'."""
+        return self._labels
 
     @property
     def health(self) -> PipelineHealth:
