@@ -207,7 +207,7 @@ def _count_tflite(graph: Graph) -> Complexity:
         elif operator.name == 'TRANSPOSE_CONV':
             macs += inputs[2].elements * int(np.prod(inputs[1].shape[:3]))
         elif operator.name == 'BATCH_MATMUL':
-            first, second = inputs
+            first = inputs[0]
             adjoint = bool(getattr(operator.options, 'adjX', False))
             shared = first.shape[-2 if adjoint else -1]
             macs += output.elements * shared
