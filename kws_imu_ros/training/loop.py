@@ -119,13 +119,13 @@ def fit(
             try:
                 for number in range(first, schedule.steps):
                     value = float(step(*(tf.constant(array) for array in batches.get())))
+                    recent = [*recent[-99:], value]
                     if not np.isfinite(value):
                         raise KwsImuError(
                             f'{title}: the loss became {value} at step {number}; lower '
                             f'learning_rate in the recipe and start this stage again.'
                         )
                     done.assign(number + 1)
-                    recent = [*recent[-99:], value]
                     note = f'loss {np.mean(recent):.3f}'
                     progress.update(task, completed=number + 1, note=note)
                     now = time.monotonic()
@@ -137,8 +137,10 @@ def fit(
                     if now - saved > CHECKPOINT_SECONDS:
                         saved = now
                         save()
-            except KeyboardInterrupt:
-                save()
+            except BaseException:
+                # Whatever broke the run, its progress is kept - unless the weights are spoilt.
+                if np.isfinite(recent[-1:]).all():
+                    save()
                 raise
     save()
     return float(np.mean(recent)) if recent else float('nan')
