@@ -1,0 +1,99 @@
+"""Where the robot's audio and IMU come from: the bundled demo, devices, files or a bag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.resources import share_path
+
+DEMO = 'demo'
+MICROPHONE = 'microphone'
+FILE = 'file'
+BAG = 'bag'
+
+AUTO, NONE, SERIAL, MPU6050 = 'auto', 'none', 'serial', 'mpu6050'
+
+SOUND_SUFFIXES = ('.wav', '.flac', '.ogg')
+BAG_SUFFIXES = ('.mcap', '.db3')
+
+
+@dataclass(frozen=True)
+class RobotInput:
+    """
+    Where audio and IMU come from.
+
+    kind: MICROPHONE, FILE or BAG; the demo is a bag.
+    path: of the sound file or bag; None for the microphone.
+    """
+
+    kind: str
+    path: Path | None = None
+
+
+def parse_input(text: str) -> RobotInput:
+    """
+    Tell a microphone, a sound file and a bag apart.
+
+    Args:
+        text: 'demo', 'microphone', or the path of a wav, flac or ogg file, of a rosbag2 folder, or
+            of its mcap or db3 file.
+
+    Raises:
+        KwsImuError: the text is none of them.
+
+    """
+    if text == DEMO:
+        return RobotInput(BAG, share_path('demo', 'bag'))
+    if text == MICROPHONE:
+        return RobotInput(MICROPHONE)
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise KwsImuError(
+            f'The input {text!r} is neither {DEMO!r} nor {MICROPHONE!r} nor an existing file or '
+            'bag; check the path.'
+        )
+    if path.is_dir():
+        if not (path / 'metadata.yaml').is_file():
+            raise KwsImuError(f'The folder {path} is not a rosbag2: it has no metadata.yaml.')
+        return RobotInput(BAG, path)
+    suffix = path.suffix.lower()
+    if suffix in BAG_SUFFIXES:
+        return RobotInput(BAG, path)
+    if suffix in SOUND_SUFFIXES:
+        return RobotInput(FILE, path)
+    raise KwsImuError(
+        f'The input {path} is neither a sound file ({", ".join(SOUND_SUFFIXES)}) nor a bag '
+        f'({", ".join(BAG_SUFFIXES)} or its folder).'
+    )
+
+
+def imu_parameters(imu: str, source: RobotInput) -> dict[str, Any] | None:
+    """
+    Return parameters of the imu node, or None for no such node.
+
+    Args:
+        imu: 'none' (absent, or published by another driver), 'serial', 'mpu6050', the path of a
+            recording, or 'auto': a serial board if there is one with a microphone, else none.
+        source: what the robot listens to.
+
+    Raises:
+        KwsImuError: the recording does not exist.
+
+    """
+    if imu == NONE or (imu == AUTO and source.kind != MICROPHONE):
+        return None
+    if imu == AUTO:
+        # Voice alone works: a missing board is reported and looked for, and stops nothing.
+        return {'wait_for_device': True}
+    if imu in (SERIAL, MPU6050):
+        return {'input': imu}
+    path = Path(imu).expanduser()
+    if not path.is_file():
+        raise KwsImuError(
+            f'The IMU {imu!r} is neither auto, none, serial nor mpu6050 nor an existing recording; '
+            'check the path.'
+        )
+    return {'input': 'file', 'file': str(path)}
