@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -36,6 +36,17 @@ _COUNTS = (
     'audio_duplicates',
     'audio_restarts',
     'audio_clock_jumps',
+)
+_IMU_COUNTS = (
+    'received',
+    'accepted',
+    'not_finite',
+    'absurd',
+    'duplicates',
+    'out_of_order',
+    'corrupt_stamps',
+    'gaps',
+    'clock_jumps',
 )
 
 
@@ -115,6 +126,14 @@ class PipelineHealth:
     imu_skew_ns: int = 0
     imu: ImuHealth = field(default_factory=ImuHealth)
 
+    def since(self, earlier: PipelineHealth) -> PipelineHealth:
+        """Return the counts since an earlier report, and the state as of this one."""
+        counts = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS}
+        imu_counts = {
+            name: getattr(self.imu, name) - getattr(earlier.imu, name) for name in _IMU_COUNTS
+        }
+        return replace(self, **counts, imu=replace(self.imu, **imu_counts))
+
     def sentences(self) -> tuple[str, ...]:
         """Return one plain sentence a problem, most serious first; empty when all is well."""
         found = []
@@ -143,7 +162,9 @@ class PipelineHealth:
                 f'{self.audio_duplicates} audio blocks came twice or late and were dropped: check '
                 'that only one microphone publishes.'
             )
-        return (*found, *self.imu.sentences())
+        # A robot without a wrist sensor is a robot of its kind, not a broken one.
+        without_imu = self.imu.received == 0 and self.audio_blocks > 0
+        return tuple(found) if without_imu else (*found, *self.imu.sentences())
 
 
 class FusionPipeline:

@@ -1,0 +1,337 @@
+"""
+The fusion node: audio and IMU in; posteriors, decisions and commands out.
+
+It wires `FusionPipeline` to topics. A message that cannot be used is counted, reported in
+diagnostics and otherwise ignored; nothing that arrives ends this node.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
+from sensor_msgs.msg import Imu
+from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
+
+from kws_imu_ros.decision.policy import Policy
+from kws_imu_ros.decision.table import load_table, with_offsets
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
+from kws_imu_ros.model.interpreter import Interpreter
+from kws_imu_ros.model.outputs import Posteriors
+from kws_imu_ros.nodes.conversions import (
+    audio_block_from_message,
+    decision_to_message,
+    imu_sample_from_message,
+    intent_to_message,
+    posterior_to_message,
+)
+from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
+from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
+from kws_imu_ros.resources import share_path
+
+# A lost block breaks the stream of the front end, so it is sent again rather than dropped.
+AUDIO_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+COMMAND_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+DECISION_QOS = QoSProfile(
+    depth=10,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+ALIVE_PERIOD_S = 0.1
+# Seconds for which a passing trouble (a gap, a bad message) stays in diagnostics.
+TROUBLE_SHOWN_S = 10
+
+
+class _TimedInterpreter(Interpreter):
+    """An interpreter that notes how long each inference took."""
+
+    def __init__(self, bundle: Bundle, runtime: str, threads: int) -> None:
+        self.durations = Durations()
+        super().__init__(bundle, runtime, threads)
+        self.durations = Durations()  # Without the one that warmed it up.
+
+    def infer(self, log_mel: np.ndarray | None, imu: np.ndarray | None) -> Posteriors:
+        """Infer; see Interpreter."""
+        start_ns = time.perf_counter_ns()
+        posteriors = super().infer(log_mel, imu)
+        self.durations.add(time.perf_counter_ns() - start_ns)
+        return posteriors
+
+
+class FusionNode(Node):
+    """Hears and sees; publishes `voice`, `gesture`, `decision`, `command` and `fusion_alive`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Load the model and the policy and start listening.
+
+        Raises:
+            KwsImuError: a parameter, the model or the policy does not fit.
+
+        """
+        super().__init__('fusion', **kwargs)
+        try:
+            self._configure()
+        except BaseException:
+            self.destroy_node()
+            raise
+
+    def _configure(self) -> None:
+        model = declare(
+            self,
+            'model',
+            DEFAULT_NAME,
+            "Model bundle: its folder, or its name, such as 'voice_gesture' (the newest version) "
+            "or 'voice_gesture/1.0.0'.",
+            read_only=True,
+        )
+        runtime = declare(
+            self,
+            'runtime',
+            'auto',
+            "What runs the model: 'litert', 'tflite_runtime', or 'auto': the first that is there.",
+            read_only=True,
+        )
+        hop_ms = declare(
+            self,
+            'hop_ms',
+            40,
+            'Time between two inferences in ms; the policy counts in hops.',
+            minimum=10,
+            maximum=200,
+            read_only=True,
+        )
+        self._policy_file = declare(
+            self,
+            'policy_file',
+            '',
+            'Policy table. Empty: the config/policy.yaml of the package. Setting it, even to what '
+            'it was, reads the file again.',
+        )
+        self._offsets = tuple(
+            declare(
+                self,
+                f'{sense}_threshold_offset',
+                0.0,
+                f'Added to every {sense} threshold of the policy: above 0 for fewer mistakes, '
+                'below 0 for fewer repetitions.',
+                minimum=-0.3,
+                maximum=0.3,
+            )
+            for sense in ('voice', 'gesture')
+        )
+        self._interpreter = _TimedInterpreter(load_bundle(find_bundle(model)), runtime, threads=1)
+        self._labels = self._interpreter.manifest.labels
+        self._sample_rate = self._interpreter.manifest.front_end.sample_rate
+        self._pipeline = FusionPipeline(
+            self._interpreter,
+            self._load_policy(self._policy_file, *self._offsets),
+            PipelineConfig(hop_ns=hop_ms * 1_000_000),
+        )
+        self._audio_rate, self._imu_rate, self._hop_rate = Rate(), Rate(), Rate()
+        self._hop_durations, self._latencies = Durations(), Durations()
+        self._bad_messages = {'audio': 0, 'imu/data_raw': 0}
+        self._trouble: dict[str, int] = {}  # sentence -> report number that saw it last
+        self._reports = 0
+        self._healths: deque[PipelineHealth] = deque(maxlen=TROUBLE_SHOWN_S)
+        self._outcomes = {'accept': 0, 'reject': 0, 'ask': 0}
+        self._alive_count = 0
+
+        self._voice_publisher = self.create_publisher(
+            Float32MultiArray, 'voice', qos_profile_sensor_data
+        )
+        self._gesture_publisher = self.create_publisher(
+            Float32MultiArray, 'gesture', qos_profile_sensor_data
+        )
+        self._command_publisher = self.create_publisher(String, 'command', COMMAND_QOS)
+        self._decision_publisher = self.create_publisher(DiagnosticStatus, 'decision', DECISION_QOS)
+        self._alive_publisher = self.create_publisher(
+            UInt32, 'fusion_alive', qos_profile_sensor_data
+        )
+        self._diagnostics = DiagnosticsPublisher(self, self._report)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.create_subscription(Int16MultiArray, 'audio', self._on_audio, AUDIO_QOS)
+        self.create_subscription(Imu, 'imu/data_raw', self._on_imu, qos_profile_sensor_data)
+        # Steady: whoever watches over this node must not be misled by a paused simulation.
+        self.create_timer(
+            ALIVE_PERIOD_S, self._on_alive_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        manifest = self._interpreter.manifest
+        self.get_logger().info(
+            f'Listening with {manifest.name} {manifest.version} on {self._interpreter.runtime}.'
+        )
+
+    # Parameters
+
+    def _load_policy(self, path: str, voice_offset: float, gesture_offset: float) -> Policy:
+        """Return the policy of a file, bound to the model."""
+        table = load_table(path or share_path('config', 'policy.yaml'))
+        manifest = self._interpreter.manifest
+        return Policy(
+            with_offsets(table, voice_offset, gesture_offset), manifest.labels, manifest.thresholds
+        )
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = {parameter.name: parameter.value for parameter in parameters}
+        path = values.get('policy_file', self._policy_file)
+        offsets = tuple(
+            values.get(f'{sense}_threshold_offset', old)
+            for sense, old in zip(('voice', 'gesture'), self._offsets)
+        )
+        if 'policy_file' not in values and offsets == self._offsets:
+            return SetParametersResult(successful=True)
+        try:
+            policy = self._load_policy(path, *offsets)
+        except KwsImuError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._policy_file, self._offsets = path, offsets
+        self._pipeline.set_policy(policy)
+        self.get_logger().info('The policy was changed.')
+        return SetParametersResult(successful=True)
+
+    # Inputs
+
+    def _on_audio(self, message: Int16MultiArray) -> None:
+        start_ns = time.perf_counter_ns()
+        try:
+            block = audio_block_from_message(message, self._sample_rate)
+            steps = self._pipeline.push_audio(block)
+        except KwsImuError as error:
+            self._on_bad_message('audio', str(error))
+            return
+        self._audio_rate.add()
+        if steps:
+            self._publish(steps, start_ns)
+
+    def _on_imu(self, message: Imu) -> None:
+        start_ns = time.perf_counter_ns()
+        try:
+            steps = self._pipeline.push_imu(imu_sample_from_message(message))
+        except KwsImuError as error:
+            self._on_bad_message('imu/data_raw', str(error))
+            return
+        self._imu_rate.add()
+        if steps:
+            self._publish(steps, start_ns)
+
+    def _on_bad_message(self, topic: str, sentence: str) -> None:
+        """Count a message that cannot be used; log its sentence when that is news."""
+        self._bad_messages[topic] += 1
+        if sentence not in self._trouble:
+            self.get_logger().warning(f'{sentence} The message was ignored.')
+        if sentence in self._trouble or len(self._trouble) < 20:
+            self._trouble[sentence] = self._reports
+
+    # Outputs
+
+    def _publish(self, steps: list[Step], start_ns: int) -> None:
+        """Publish what hops brought; decisions first, for they move the robot."""
+        for step in steps:
+            if step.decision is not None:
+                self._publish_decision(step)
+            self._hop_rate.add()
+        self._hop_durations.add((time.perf_counter_ns() - start_ns) // len(steps))
+        newest = steps[-1]
+        self._latencies.add(self.get_clock().now().nanoseconds - newest.stamp_ns)
+        for publisher, head in (
+            (self._voice_publisher, 'voice'),
+            (self._gesture_publisher, 'gesture'),
+        ):
+            if publisher.get_subscription_count():
+                for step in steps:
+                    publisher.publish(
+                        posterior_to_message(self._labels[head], getattr(step, head), step.stamp_ns)
+                    )
+
+    def _publish_decision(self, step: Step) -> None:
+        """Publish a decision, and its command when it is one."""
+        decision = step.decision
+        if decision.outcome == 'accept':
+            self._command_publisher.publish(intent_to_message(decision.intent))
+        self._decision_publisher.publish(decision_to_message(decision))
+        self._outcomes[decision.outcome] += 1
+        what = f'{decision.outcome} {decision.intent}'.strip()
+        self.get_logger().info(f'{what} ({decision.rule}): {decision.reason}')
+
+    def _on_alive_timer(self) -> None:
+        self._alive_count = (self._alive_count + 1) & 0xFFFFFFFF
+        self._alive_publisher.publish(UInt32(data=self._alive_count))
+        start_ns = time.perf_counter_ns()
+        steps = self._pipeline.tick(self.get_clock().now().nanoseconds)
+        if steps:
+            self._publish(steps, start_ns)
+
+    def _report(self, seconds: float) -> Report:
+        """Return the diagnostics of the last `seconds`."""
+        self._reports += 1
+        health = self._pipeline.health
+        earlier = self._healths[0] if self._healths else PipelineHealth()
+        self._healths.append(health)
+        recent = health.since(earlier)
+        self._trouble = {
+            sentence: seen
+            for sentence, seen in self._trouble.items()
+            if self._reports - seen <= TROUBLE_SHOWN_S
+        }
+        problems = [*self._trouble, *recent.sentences()]
+        deaf_and_blind = not (health.audio_present or health.imu_present)
+        manifest = self._interpreter.manifest
+        return Report(
+            summary='Listening and watching.' if health.imu_present else 'Listening, without IMU.',
+            errors=problems if deaf_and_blind else (),
+            warnings=() if deaf_and_blind else problems,
+            values={
+                'model': f'{manifest.name} {manifest.version}',
+                'runtime': self._interpreter.runtime,
+                'audio rate (blocks/s)': f'{self._audio_rate.per_second(seconds):.1f}',
+                'IMU rate (samples/s)': f'{self._imu_rate.per_second(seconds):.1f}',
+                'hop rate (1/s)': f'{self._hop_rate.per_second(seconds):.1f}',
+                'inference time (ms: median / p95 / longest)': (
+                    self._interpreter.durations.describe_ms()
+                ),
+                'hop time (ms: median / p95 / longest)': self._hop_durations.describe_ms(),
+                'latency from last sample (ms: median / p95 / longest)': (
+                    self._latencies.describe_ms()
+                ),
+                'bad audio messages': self._bad_messages['audio'],
+                'bad IMU messages': self._bad_messages['imu/data_raw'],
+                'audio gaps': health.audio_gaps,
+                'audio samples filled': health.audio_filled_samples,
+                'audio duplicates': health.audio_duplicates,
+                'audio restarts': health.audio_restarts,
+                'audio clock jumps': health.audio_clock_jumps,
+                'IMU gaps': health.imu.gaps,
+                'IMU clock jumps': health.imu.clock_jumps,
+                'IMU clock skew (ms)': f'{health.imu_skew_ns / 1e6:.1f}',
+                'accepted': self._outcomes['accept'],
+                'rejected': self._outcomes['reject'],
+                'asked': self._outcomes['ask'],
+            },
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the fusion node until it is told to end."""
+    sys.exit(run_nodes(lambda nodes: nodes.append(FusionNode()), arguments))
+
+
+if __name__ == '__main__':
+    main()
