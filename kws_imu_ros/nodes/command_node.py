@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -35,17 +34,16 @@ from std_srvs.srv import SetBool
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion import controller as motion
-from kws_imu_ros.motion.controller import CommandResult, MotionController
+from kws_imu_ros.motion.controller import MotionController
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.nodes.conversions import (
     intent_from_message,
-    key_values,
-    time_to_message,
     velocity_to_message,
     velocity_to_stamped_message,
 )
+from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 from kws_imu_ros.resources import share_path
@@ -163,7 +161,7 @@ class CommandNode(Node):
         self._unknown: dict[str, int] = {}
         self._refused: dict[str, int] = {}
         self._accepted = 0
-        self._last_result: CommandResult | None = None
+        self._last_refusal = ''
 
         self._velocity_publisher = self.create_publisher(
             TwistStamped if self._stamped else Twist, topic, RELIABLE
@@ -178,8 +176,7 @@ class CommandNode(Node):
         # Steady, and not ROS time: a simulation that pauses must not pause the watchdog.
         self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(1.0, self._on_diagnostics_timer, clock=self._clock_of_timers)
+        DiagnosticsPublisher(self, self._report)
         self._set_emergency_stop(stopped)
         self._publish(Velocity())
 
@@ -243,12 +240,12 @@ class CommandNode(Node):
         intent = intent[:LONGEST_INTENT]
         now_ns = self._now_ns()
         result = self._controller.command(intent, now_ns - age_ns, now_ns)
-        self._last_result = result
         if result.accepted:
             self._accepted += 1
             # Now and not at the next period: stop and start are felt at once.
             self._on_timer()
             return
+        self._last_refusal = result.reason
         self._refused[result.code] = self._refused.get(result.code, 0) + 1
         if result.code == 'unknown':
             if intent in self._unknown:
@@ -310,20 +307,16 @@ class CommandNode(Node):
             self.get_logger().info('Fusion is alive.')
         self._state = state
 
-    def _on_diagnostics_timer(self) -> None:
+    def _report(self, _seconds: float) -> Report:
         controller = self._controller
+        warnings = []
         if controller.emergency_stopped:
-            level, text = (
-                DiagnosticStatus.WARN,
-                'The emergency stop is engaged; release it to drive.',
-            )
-        elif controller.state == motion.FUSION_LOST:
-            level, text = DiagnosticStatus.WARN, 'Fusion gives no sign of life; the robot stands.'
-        elif self._last_result is not None and not self._last_result.accepted:
-            level, text = DiagnosticStatus.WARN, self._last_result.reason
-        else:
-            level, text = DiagnosticStatus.OK, f'The robot is {controller.state}.'
-        self._last_result = None
+            warnings.append('The emergency stop is engaged; release it to drive.')
+        if controller.state == motion.FUSION_LOST:
+            warnings.append('Fusion gives no sign of life; the robot stands.')
+        if self._last_refusal:
+            warnings.append(self._last_refusal)
+        self._last_refusal = ''
         velocity = controller.velocity
         values = {
             'state': controller.state,
@@ -338,17 +331,9 @@ class CommandNode(Node):
             values['unknown commands'] = ', '.join(
                 f'{intent!r} ({count})' for intent, count in self._unknown.items()
             )
-        status = DiagnosticStatus(
-            level=level,
-            name=self.get_fully_qualified_name().lstrip('/'),
-            message=text,
-            hardware_id='',
-            values=key_values(values),
-        )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = time_to_message(self.get_clock().now().nanoseconds)
-        self._diagnostics_publisher.publish(array)
+        # Again and again, for a twist_mux that came later.
         self._emergency_publisher.publish(Bool(data=controller.emergency_stopped))
+        return Report(f'The robot is {controller.state}.', warnings=warnings, values=values)
 
     def _publish(self, velocity: Velocity) -> None:
         if self._stamped:

@@ -32,6 +32,7 @@ from kws_imu_ros.nodes.conversions import (
     transform_to_message,
     velocity_from_message,
 )
+from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 
@@ -110,6 +111,7 @@ class SimulatedRobotNode(Node):
         )
         self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
+        DiagnosticsPublisher(self, self._report)
 
     def _declare(
         self, name: str, default: float, description: str, minimum: float, maximum: float
@@ -219,6 +221,25 @@ class SimulatedRobotNode(Node):
                 state.pose, stamp_ns, self._odom_frame, self._base_frame
             )
             self._tf_publisher.publish(TFMessage(transforms=[transform]))
+
+    def _report(self, _seconds: float) -> Report:
+        state = self._robot.state
+        warnings = []
+        if state.timed_out:
+            warnings.append('No cmd_vel comes; the robot stands.')
+        if state.touching:
+            warnings.append('The robot touches a wall.')
+        return Report(
+            'The robot follows cmd_vel.',
+            warnings=warnings,
+            values={
+                'x (m)': f'{state.pose.x:.3f}',
+                'y (m)': f'{state.pose.y:.3f}',
+                'yaw (rad)': f'{state.pose.yaw:.3f}',
+                'cmd_vel timeouts': self._timeouts,
+                'unusable cmd_vel': self._unusable,
+            },
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
