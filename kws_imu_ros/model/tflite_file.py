@@ -46,7 +46,8 @@ DTYPE_BITS = {
     'int4': 4,
 }
 CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 3, 4, 9
-TRANSPOSE_CONV, BATCH_MATMUL = 67, 126
+SEQUENCE_LSTM, TRANSPOSE_CONV, BATCH_MATMUL = 44, 67, 126
+WEIGHTED = (CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV)
 MAXIMUM_ITEMS = 1_000_000
 
 
@@ -78,9 +79,8 @@ class TfliteFile:
     """
     The facts of a model file.
 
-    parameters: elements of constant tensors that are floating point or quantized, so weights and
-    biases but not shapes and axes. macs: multiply-accumulates of one inference in convolutions,
-    dense layers and matrix products.
+    parameters: weights and biases of convolutions, dense and recurrent layers. macs:
+    multiply-accumulates of one inference in these and in matrix products.
     """
 
     signatures: dict[str, Signature]
@@ -165,10 +165,10 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor of the graph: its type, and whether it is a weight or bias."""
+    """A tensor of the graph: its type, and whether its values are in the file."""
 
     spec: TensorSpec
-    weight: bool
+    constant: bool
 
     @property
     def elements(self) -> int:
@@ -196,20 +196,22 @@ def _read_tensor(table: _Table, buffer_bytes: list[int]) -> _Tensor:
         scale=float(scales[0]) if len(scales) == 1 else 0.0,
         zero_point=int(zero_points[0]) if len(scales) == len(zero_points) == 1 else 0,
     )
-    weight = constant_bytes > 0 and (dtype.startswith('float') or len(scales) > 0)
-    return _Tensor(spec, weight)
+    return _Tensor(spec, constant_bytes > 0)
 
 
-def _count_macs(code: int, inputs: list[_Tensor], outputs: list[_Tensor]) -> int:
-    """Return the multiply-accumulates of one operator."""
+def _count_macs(code: int, inputs: list[_Tensor], output: _Tensor, transposed: bool) -> int:
+    """Return the multiply-accumulates of one operator; `transposed` as to its first operand."""
     if code in (CONV_2D, FULLY_CONNECTED):
-        return outputs[0].elements * math.prod(inputs[1].spec.shape[1:])
+        return output.elements * math.prod(inputs[1].spec.shape[1:])
     if code == DEPTHWISE_CONV_2D:
-        return outputs[0].elements * math.prod(inputs[1].spec.shape[1:3])
+        return output.elements * math.prod(inputs[1].spec.shape[1:3])
     if code == TRANSPOSE_CONV:
         return inputs[2].elements * math.prod(inputs[1].spec.shape[:3])
+    if code == SEQUENCE_LSTM:
+        kernels = [t.elements for t in inputs if t.constant and len(t.spec.shape) == 2]
+        return sum(kernels) * inputs[0].spec.shape[1]
     if code == BATCH_MATMUL:
-        return outputs[0].elements * inputs[0].spec.shape[-1]
+        return output.elements * inputs[0].spec.shape[-2 if transposed else -1]
     return 0
 
 
@@ -222,15 +224,21 @@ def _read(data: bytes) -> TfliteFile:
     graphs: list[list[_Tensor]] = []
     for subgraph in model.tables(2):
         tensors = [_read_tensor(table, buffer_bytes) for table in subgraph.tables(0)]
-        parameters += sum(tensor.elements for tensor in tensors if tensor.weight)
+        weights = set()
         for operator in subgraph.tables(3):
             code = codes[operator.scalar(0, '<I')]
-            # -1 stands for an optional input that is not there.
             inputs = operator.numbers(1, 'i')
             outputs = operator.numbers(2, 'i')
             if not outputs or min(outputs) < 0 or min(inputs, default=0) < -1:
                 raise _DamageError('an operator has no output')
-            macs += _count_macs(code, [tensors[i] for i in inputs], [tensors[i] for i in outputs])
+            # -1 stands for an optional input that is not there.
+            operands = [tensors[i] for i in inputs if i >= 0]
+            if code in WEIGHTED:
+                weights.update(i for i in inputs if i >= 0 and tensors[i].constant)
+            options = operator.table(4) if code == BATCH_MATMUL else None
+            transposed = bool(options is not None and options.scalar(0, '<B'))
+            macs += _count_macs(code, operands, tensors[outputs[0]], transposed)
+        parameters += sum(tensors[i].elements for i in weights)
         graphs.append(tensors)
     if not graphs:
         raise _DamageError('it holds no graph')
