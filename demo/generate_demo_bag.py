@@ -31,6 +31,7 @@ import yaml
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, typestore
+from kws_imu_ros.bags.run_log import RunLog
 from kws_imu_ros.bags.scenario import judge, load_scenario
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
@@ -60,7 +61,7 @@ def main() -> int:
     parser.add_argument('--scenario', type=Path, default=HERE / 'scenario.yaml')
     parser.add_argument('--bag', type=Path, default=HERE / 'bag')
     parser.add_argument('--choose', action='store_true', help='replace clips that do not play')
-    parser.add_argument('--model', default=None, help='bundle for --choose')
+    parser.add_argument('--model', default='', help='bundle for --choose')
     parser.add_argument('--list', metavar='WORD', help='print the ranking of a word or gesture')
     args = parser.parse_args()
     try:
@@ -289,14 +290,16 @@ def _ranking(args: argparse.Namespace, kind: str) -> list[str]:
 def _choose(args: argparse.Namespace) -> None:
     """Write the bag, play it offline, and change what does not play, until all of it does."""
     # Here, because only --choose needs the run-time rooms and a model.
-    from kws_imu_ros.bags.offline import replay_bag
+    from kws_imu_ros.bags.offline import load_controller, load_pipeline, replay_offline
 
     rankings: dict[str, list[str]] = {}
     for attempt in range(60):
         _write_bag(args)
         scenario = load_scenario(args.scenario)
-        result = replay_bag(args.bag, model=args.model)
-        judgement = judge(scenario, result.commands, result.motions)
+        log = RunLog(scenario)
+        for _ in replay_offline(args.bag, load_pipeline(args.model), load_controller(), log):
+            pass
+        judgement = judge(scenario, log.judged_commands(), log.motions)
         failed = [verdict for verdict in judgement.verdicts if not verdict.passed]
         for verdict in failed:
             print(f'  {verdict.event.name}: {verdict.why}')

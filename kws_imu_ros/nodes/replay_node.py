@@ -34,6 +34,7 @@ from kws_imu_ros.bags.reading import (
     sensor_topics,
     summarize_bag,
 )
+from kws_imu_ros.bags.timing import StampMapper
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.conversions import (
     audio_block_from_message,
@@ -44,8 +45,6 @@ from kws_imu_ros.nodes.conversions import (
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 
-# Stamps further than this from the time of recording come from another clock.
-_FOREIGN_CLOCK_NS = 5_000_000_000
 _CLOCK_STEP_NS = 10_000_000
 _CHECK_S = 0.2
 _QOS = {
@@ -136,7 +135,7 @@ class ReplayNode(Node):
         self._clock_publisher = (
             self.create_publisher(Clock, '/clock', _DEFAULT_QOS) if self._publish_clock else None
         )
-        self._offsets: dict[str, int] = {}
+        self._stamps = StampMapper()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.finished: Future = Future()
@@ -189,11 +188,11 @@ class ReplayNode(Node):
             self.finished.set_result(complete)
 
     def _play_once(self, on_started: Callable[[int], None] | None) -> None:
-        self._offsets.clear()
         started = time.monotonic_ns()
         self.started_ns = (
             self._start_ns if self._keep_stamps else self.get_clock().now().nanoseconds
         )
+        self._stamps = StampMapper(self.started_ns - self._start_ns)
         if on_started is not None:
             on_started(self.started_ns)
         clock_ns = self._start_ns
@@ -233,23 +232,14 @@ class ReplayNode(Node):
         content = deserialize_message(message.data, self._classes[message.topic])
         if message.type == AUDIO_TYPE:
             block = audio_block_from_message(content)
-            stamp_ns = self._moved(message, block.stamp_ns)
+            stamp_ns = self._stamps.map(message.topic, message.stamp_ns, block.stamp_ns)
             return audio_block_to_message(replace(block, stamp_ns=stamp_ns))
         if hasattr(content, 'header'):
-            stamp_ns = self._moved(message, time_from_message(content.header.stamp))
+            own_ns = time_from_message(content.header.stamp)
+            stamp_ns = self._stamps.map(message.topic, message.stamp_ns, own_ns)
             content.header.stamp = time_to_message(stamp_ns)
             return content
         return message.data
-
-    def _moved(self, message: RawMessage, stamp_ns: int) -> int:
-        # One offset for all topics keeps their order; audio needs it constant over time as well.
-        offset = self._offsets.get(message.topic)
-        if offset is None:
-            offset = self.started_ns - self._start_ns
-            if abs(stamp_ns - message.stamp_ns) > _FOREIGN_CLOCK_NS:
-                offset += message.stamp_ns - stamp_ns
-            self._offsets[message.topic] = offset
-        return stamp_ns + offset
 
 
 def message_class(message_type: str) -> type:

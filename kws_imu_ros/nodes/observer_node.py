@@ -1,0 +1,119 @@
+"""Listen in on a run and keep its log, for the terminal, the verdict and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
+from std_msgs.msg import Float32MultiArray, Int16MultiArray, String
+
+from kws_imu_ros.bags.run_log import QUIET_DBFS, RunLog
+from kws_imu_ros.bags.scenario import Motion
+from kws_imu_ros.decision.decision import Decision
+from kws_imu_ros.nodes.conversions import (
+    decision_from_message,
+    intent_from_message,
+    odometry_from_message,
+    posterior_from_message,
+    velocity_from_message,
+)
+
+_RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED = QoSProfile(
+    depth=50,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class ObserverNode(Node):
+    """Fill a run log from the topics."""
+
+    def __init__(
+        self,
+        log: RunLog,
+        on_decision: Callable[[float, Decision], None],
+        on_refresh: Callable[[], None],
+        refresh_rate: float = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        """
+        Subscribe.
+
+        on_decision: called with each decision and its time in the run. on_refresh: called
+        `refresh_rate` times a second, for a display.
+        """
+        super().__init__('observer', **kwargs)
+        self._log = log
+        self._on_decision = on_decision
+        self._on_refresh = on_refresh
+        # The level alone does not need every block.
+        self.create_subscription(
+            Int16MultiArray, 'audio', self._take_audio, qos_profile_sensor_data
+        )
+        self.create_subscription(
+            Float32MultiArray, 'voice', self._take_voice, qos_profile_sensor_data
+        )
+        self.create_subscription(
+            Float32MultiArray, 'gesture', self._take_gesture, qos_profile_sensor_data
+        )
+        self.create_subscription(DiagnosticStatus, 'decision', self._take_decision, _LATCHED)
+        self.create_subscription(String, 'command', self._take_command, _RELIABLE)
+        self.create_subscription(Twist, 'cmd_vel', self._take_velocity, _RELIABLE)
+        self.create_subscription(Odometry, 'odom', self._take_odometry, _RELIABLE)
+        self.create_timer(1.0 / refresh_rate, self._refresh)
+
+    def _time(self) -> float:
+        return self._log.time_of(self.get_clock().now().nanoseconds)
+
+    def _refresh(self) -> None:
+        self._log.now_s = self._time()
+        self._on_refresh()
+
+    def _take_audio(self, message: Int16MultiArray) -> None:
+        samples = np.asarray(message.data, np.float32)
+        power = float(np.mean(samples * samples)) / 32768.0**2 if len(samples) else 0.0
+        level = 10.0 * np.log10(power) if power > 0.0 else QUIET_DBFS
+        # Up at once and down slowly, as level meters do.
+        self._log.level_dbfs = max(level, self._log.level_dbfs - 1.0, QUIET_DBFS)
+
+    def _take_voice(self, message: Float32MultiArray) -> None:
+        labels, values, stamp_ns = posterior_from_message(message)
+        self._log.voice = (labels, values)
+        if self._log.start_ns is not None:
+            time_s = self._log.time_of(stamp_ns)
+            self._log.posteriors.append((time_s, values, self._log.gesture[1]))
+
+    def _take_gesture(self, message: Float32MultiArray) -> None:
+        labels, values, _ = posterior_from_message(message)
+        self._log.gesture = (labels, values)
+
+    def _take_decision(self, message: DiagnosticStatus) -> None:
+        decision = decision_from_message(message)
+        time_s = self._log.time_of(decision.stamp_ns)
+        self._log.decisions.append((time_s, decision))
+        self._on_decision(time_s, decision)
+
+    def _take_command(self, message: String) -> None:
+        self._log.commands.append((self._time(), intent_from_message(message)))
+
+    def _take_velocity(self, message: Twist) -> None:
+        velocity = velocity_from_message(message)
+        self._log.velocity = velocity
+        self._log.motions.append(Motion(self._time(), velocity.linear_x, velocity.angular_z))
+
+    def _take_odometry(self, message: Odometry) -> None:
+        stamp_ns, pose, _ = odometry_from_message(message)
+        self._log.pose = pose
+        self._log.path.append((self._log.time_of(stamp_ns), pose))
