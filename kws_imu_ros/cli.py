@@ -23,13 +23,13 @@ VERBS = {
     'replay': ('kws_imu_ros.replay', 'play a bag into the topics, or offline into the pipeline'),
     'doctor': ('kws_imu_ros.doctor', 'say what this machine has and what is missing'),
     'benchmark': ('kws_imu_ros.benchmark', 'measure speed, latency and memory on this machine'),
-    'data': ('kws_imu_ros.training.cli_data', 'look at folders of training data'),
+    'data': ('kws_imu_ros.training.cli_data', 'fetch public data sets, check folders of data'),
     'train': ('kws_imu_ros.training.cli_train', 'train a model and export its bundle'),
     'evaluate': ('kws_imu_ros.training.cli_evaluate', 'measure a model on folders of recordings'),
     'compare': ('kws_imu_ros.training.cli_compare', 'set models side by side'),
     'report': ('kws_imu_ros.training.cli_report', 'write a report of experiments'),
     'models': ('kws_imu_ros.training.cli_models', 'list, check and describe model bundles'),
-    'export': ('kws_imu_ros.training.cli_export', 'convert a trained model to a bundle'),
+    'export': ('kws_imu_ros.training.cli_export', 'export a model as C for TensorFlow Lite Micro'),
 }
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT

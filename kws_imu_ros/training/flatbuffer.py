@@ -83,12 +83,17 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """The first subgraph of a ``.tflite`` file; the others hang from WHILE, IF and CALL_ONCE."""
+    """
+    The first subgraph of a ``.tflite`` file; the others hang from WHILE, IF and CALL_ONCE.
+
+    signature: input or output name -> tensor index, of the file's first signature; {} without one.
+    """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    signature: dict[str, int]
     subgraphs: int
     file_bytes: int
 
@@ -160,6 +165,11 @@ def read_graph(model_bytes: bytes, source: str = 'the model') -> Graph:
         tuple(operators),
         tuple(int(i) for i in subgraph.inputs),
         tuple(int(i) for i in subgraph.outputs),
+        {
+            _text(entry.name): int(entry.tensorIndex)
+            for signature in (model.signatureDefs or [])[:1]
+            for entry in (*signature.inputs, *signature.outputs)
+        },
         len(model.subgraphs),
         len(model_bytes),
     )

@@ -27,6 +27,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.flatbuffer import compact
+from kws_imu_ros.training.native_output import silenced
 
 SIGNATURE = 'serving_default'
 
@@ -123,7 +124,8 @@ def make_converter(model: tf_keras.Model, directory: str) -> tf.lite.TFLiteConve
     concrete = tf.function(named).get_concrete_function(**specs)
     holder = tf.Module()
     holder.model = model
-    tf.saved_model.save(holder, directory, signatures={SIGNATURE: concrete})
+    with silenced():
+        tf.saved_model.save(holder, directory, signatures={SIGNATURE: concrete})
     return tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
 
 
@@ -133,7 +135,7 @@ def _convert(model: tf_keras.Model, configure: Callable[[tf.lite.TFLiteConverter
         converter = make_converter(model, directory)
         configure(converter)
         try:
-            with _without_library_warnings():
+            with _without_library_warnings(), silenced():
                 model_bytes = converter.convert()
         except Exception as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
@@ -256,8 +258,9 @@ def _check_calibration(model: tf_keras.Model, calibration: Calibration) -> None:
 
 def interpreter(model_bytes: bytes, threads: int = 1) -> Interpreter:
     """Return an allocated LiteRT interpreter for a model."""
-    result = Interpreter(model_content=model_bytes, num_threads=threads)
-    result.allocate_tensors()
+    with silenced():
+        result = Interpreter(model_content=model_bytes, num_threads=threads)
+        result.allocate_tensors()
     return result
 
 
