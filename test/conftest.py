@@ -20,7 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A slow machine is no reason to fail.
+hypothesis.settings.register_profile('no_deadline', deadline=None)
+hypothesis.settings.load_profile('no_deadline')
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
