@@ -8,11 +8,18 @@ import tf_keras
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.architectures import (
+    attention,
     bc_resnet,
+    cnn,
+    conv1d_mfcc,
     conv_tc_resnet,
+    crnn,
+    dnn,
     ds_cnn,
     imu_conv1d,
     matchboxnet,
+    micronet,
+    raw_audio_conv1d,
     tc_resnet,
 )
 from kws_imu_ros.training.architectures.config import ArchitectureConfig
@@ -20,13 +27,23 @@ from kws_imu_ros.training.architectures.config import ArchitectureConfig
 __all__ = ['ARCHITECTURES', 'ArchitectureConfig', 'build']
 
 ARCHITECTURES: dict[str, Callable[[ArchitectureConfig], tf_keras.Model]] = {
+    'attention': attention.build,
     'bc_resnet': bc_resnet.build,
+    'cnn': cnn.build,
+    'conv1d_mfcc': conv1d_mfcc.build,
     'conv_tc_resnet': conv_tc_resnet.build,
+    'crnn': crnn.build,
+    'dnn': dnn.build,
     'ds_cnn': ds_cnn.build,
     'imu_conv1d': imu_conv1d.build,
     'matchboxnet': matchboxnet.build,
+    'micronet': micronet.build,
+    'raw_audio_conv1d': raw_audio_conv1d.build,
     'tc_resnet': tc_resnet.build,
 }
+
+# (49, 40) log-mel frames where nothing is said.
+_INPUT_SHAPES = {'imu_conv1d': (100, 6), 'raw_audio_conv1d': (16000,)}
 
 
 def build(name: str, config: Mapping | ArchitectureConfig | None = None) -> tf_keras.Model:
@@ -44,5 +61,6 @@ def build(name: str, config: Mapping | ArchitectureConfig | None = None) -> tf_k
         known = ', '.join(sorted(ARCHITECTURES))
         raise KwsImuError(f"architecture '{name}' is unknown; choose one of {known}")
     if not isinstance(config, ArchitectureConfig):
-        config = ArchitectureConfig.from_mapping(config or {})
+        shape = _INPUT_SHAPES.get(name, ArchitectureConfig.input_shape)
+        config = ArchitectureConfig.from_mapping({'input_shape': shape, **(config or {})})
     return ARCHITECTURES[name](config)

@@ -116,6 +116,11 @@ class Blocks:
         """Average all positions: (batch, height, width, channels) to (batch, channels)."""
         return tf_keras.layers.GlobalAveragePooling2D(name=self.name(name))(x)
 
+    def dense_embedding(self, x, units: int):
+        """Apply Dense and ReLU: the embedding of networks that have nothing to pool."""
+        x = tf_keras.layers.Dense(units, name=self.name('hidden'))(x)
+        return tf_keras.layers.ReLU(name=self.name('embedding'))(x)
+
     def classify(self, inputs, embedding, model_name: str) -> tf_keras.Model:
         """Put dropout, the classifier and the softmax on an embedding and return the model."""
         x = embedding
