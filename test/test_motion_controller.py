@@ -143,7 +143,7 @@ def test_without_fusion_the_robot_stops_at_once_and_stays():
     robot.say('up')
     robot.tick(10)
     robot.fusion = False
-    robot.tick(6)
+    robot.tick(7)
     assert robot.velocities[-1] != REST
     assert robot.tick() == REST
     assert robot.controller.state == motion.FUSION_LOST
@@ -152,6 +152,34 @@ def test_without_fusion_the_robot_stops_at_once_and_stays():
     assert robot.tick(20) == REST, 'the old command does not come back with fusion'
     assert robot.say('up').accepted
     assert robot.tick() != REST
+
+
+def test_a_pause_of_the_watcher_itself_gives_fusion_a_moment_to_be_heard():
+    robot = Robot()
+    robot.say('up')
+    robot.tick(10)
+    robot.fusion = False
+    robot.now += 1000 * MS
+    assert robot.tick() != REST, 'signs of life may wait in the queue'
+    robot.fusion = True
+    assert robot.tick(5) != REST
+
+    robot.fusion = False
+    robot.now += 1000 * MS
+    robot.tick()
+    assert robot.tick(3) == REST, 'but they did not: fusion is dead'
+    assert robot.controller.state == motion.FUSION_LOST
+
+
+def test_pauses_again_and_again_do_not_keep_a_dead_fusion_alive():
+    robot = Robot()
+    robot.say('up')
+    robot.tick(10)
+    robot.fusion = False
+    for _ in range(3):
+        robot.now += 200 * MS
+        robot.tick()
+    assert robot.velocities[-1] == REST
 
 
 def test_before_the_first_sign_of_life_nothing_moves():

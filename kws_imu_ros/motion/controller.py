@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from kws_imu_ros.motion.profiles import Drive, MotionTable, Profile, Resume, Scale, Stop
 from kws_imu_ros.motion.velocity import Velocity
 
+# After a pause of our own, signs of life wait in a queue behind the update: this long, in s, they
+# have to be taken before fusion counts as dead. During the pause nothing was published, and the
+# base has stopped by itself.
+GRACE_AFTER_PAUSE = 0.1
+
 STANDING = 'standing'
 DRIVING = 'driving'
 STOPPING = 'stopping'
@@ -69,6 +74,7 @@ class MotionController:
         self._now_ns: int | None = None
         self._updated_ns: int | None = None
         self._heartbeat_ns: int | None = None
+        self._forgiven = False
         self._velocity = Velocity()
         self._active: _ActiveCommand | None = None
         self._last_drive: Drive | None = None
@@ -129,6 +135,7 @@ class MotionController:
         """Take note that fusion is alive."""
         self._advance(now_ns)
         self._heartbeat_ns = now_ns
+        self._forgiven = False
 
     def emergency_stop(self, engage: bool) -> None:
         """Engage the latched emergency stop, or release it; a released robot stays at rest."""
@@ -227,6 +234,7 @@ class MotionController:
         self._advance(now_ns)
         dt = 0.0 if self._updated_ns is None else max(now_ns - self._updated_ns, 0) / 1e9
         self._updated_ns = now_ns if self._updated_ns is None else max(now_ns, self._updated_ns)
+        self._forgive_own_pause(now_ns, dt)
         if self._emergency_stop or not self.fusion_alive:
             self._halt()
             return self._velocity
@@ -255,6 +263,17 @@ class MotionController:
                 return self._last_drive
             profile = self._table.profiles[profile.otherwise]
         return profile if isinstance(profile, Drive) else None
+
+    def _forgive_own_pause(self, now_ns: int, dt: float) -> None:
+        timeout = self._table.fusion_timeout
+        if self._heartbeat_ns is None or self._forgiven or dt <= timeout / 2.0:
+            return
+        was_alive = now_ns - self._heartbeat_ns <= _nanoseconds(timeout + dt)
+        if was_alive:
+            # Once a sign of life: a machine that stutters must not keep a dead fusion alive.
+            self._forgiven = True
+            latest_ns = now_ns - _nanoseconds(max(timeout - GRACE_AFTER_PAUSE, 0.0))
+            self._heartbeat_ns = max(self._heartbeat_ns, latest_ns)
 
     def _halt(self) -> None:
         self._active = None

@@ -19,7 +19,7 @@ STEP_NS = 5_000_000
 LONGEST_UPDATE_NS = 2_000_000_000
 
 DEFAULT_LIMITS = VelocityLimits(
-    AxisLimits(0.5, -0.5, 2.0, 2.5, 2.5), AxisLimits(4.0, -4.0, 12.0, 12.0, 12.0)
+    AxisLimits(0.5, -0.5, 2.0, 5.0, 5.0), AxisLimits(4.0, -4.0, 20.0, 20.0, 20.0)
 )
 
 

@@ -189,8 +189,9 @@ class SimulatedRobotNode(Node):
         self._robot.command(velocity, time.monotonic_ns())
 
     def _on_timer(self) -> None:
+        was_moving = self._robot.state.velocity != Velocity()
         state = self._robot.update(time.monotonic_ns())
-        if state.timed_out and not self._timed_out:
+        if state.timed_out and not self._timed_out and was_moving:
             self._timeouts += 1
             self.get_logger().warning(
                 f'No cmd_vel for {self._robot.parameters.cmd_vel_timeout:g} s; the robot brakes.'

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import rclpy
@@ -18,6 +19,9 @@ from kws_imu_ros.errors import KwsImuError
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
+
+# How long, in s, a process may take for its last words before a further signal ends it.
+PATIENCE_S = 2.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -101,15 +105,24 @@ def _where(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _signals_as_flag() -> Iterator[threading.Event]:
-    """Turn the signals that end a process into an event; the second one ends it the hard way."""
+    """
+    Turn the signals that end a process into an event.
+
+    Ctrl-C under `ros2 launch` arrives twice, from the terminal and from launch: the second must not
+    cut off the last words. Only one that comes later, when those seem stuck, ends the process.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
+    first: list[float] = []
 
     def note(number: int, _frame: object) -> None:
         event.set()
-        signal.signal(number, signal.SIG_DFL)
+        first.append(time.monotonic())
+        if first[-1] - first[0] > PATIENCE_S:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     previous = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
