@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_stream_equals_batch_for_any_chunking(clip, cuts):
     samples = read_audio_file(clip)
     stream = LogMelStream()
     edges = [0, *sorted(min(cut, len(samples)) for cut in cuts), len(samples)]
-    frames = [stream.push(samples[a:b]) for a, b in zip(edges, edges[1:])]
+    frames = [stream.push(samples[a:b]) for a, b in itertools.pairwise(edges)]
     batch = log_mel(samples)
     # Exactly: the robot must see what the training saw, to the bit.
     np.testing.assert_array_equal(np.concatenate(frames), batch)

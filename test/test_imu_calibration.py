@@ -52,7 +52,7 @@ def test_another_real_sensor_at_rest(test_data):
 def test_real_motion_is_refused(test_data, name):
     # One is shaken; the other turns so evenly that only the size of the turn gives it away.
     samples = read_recording(test_data / 'imu' / f'{name}.csv.gz').samples
-    with pytest.raises(KwsImuError, match='was not calibrated because it (moved|turns)'):
+    with pytest.raises(KwsImuError, match=r'was not calibrated because it (moved|turns)'):
         calibrate_at_rest(samples)
 
 

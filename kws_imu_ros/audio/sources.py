@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -165,8 +166,8 @@ def read_audio_file(path: Path | str) -> np.ndarray:
 
 def _says_truncated(log: str) -> bool:
     """Tell from libsndfile's log whether a file that it could open has lost its end."""
-    if 'ended unexpectedly' in log:
-        return True
+    if re.search(r'ended unexpectedly|lacks an end-of-stream|Junk after the last page', log):
+        return True  # Ogg.
     wav = re.search(r'^data\s*:\s*(\d+) \(should be (\d+)\)', log, re.MULTILINE)
     # Programs that write to a pipe announce the largest size there is, which is no damage.
     return wav is not None and int(wav[2]) < int(wav[1]) < 0x7FFFF000
@@ -360,15 +361,13 @@ class MicrophoneSource:
         """
         Open the device and start listening.
 
+        Devices are looked for anew, so other PortAudio streams of the process end.
+
         Raises:
             KwsImuError: PortAudio or the device is missing, or the device refuses.
 
         """
-        sounddevice = _import_sounddevice()
-        if self._health.openings:
-            # PortAudio lists devices once; a microphone plugged in again is seen only afterwards.
-            sounddevice._terminate()
-            sounddevice._initialize()
+        sounddevice = _import_sounddevice(rescan=True)
         devices = [dict(device) for device in sounddevice.query_devices()]
         default = _default_input(sounddevice)
         index = choose_device(self.device, devices, default)
@@ -550,12 +549,12 @@ def choose_device(wanted: str, devices: list[dict[str, Any]], default: int) -> i
     if not wanted:
         return default if default in inputs else next(iter(inputs))
     listing = ', '.join(f'{i} {name!r}' for i, name in inputs.items())
-    if wanted.isdecimal() and int(wanted) in inputs:
-        return int(wanted)
     lower = wanted.lower()
-    exact = [i for i, name in inputs.items() if name.lower() == lower]
-    partial = [i for i, name in inputs.items() if lower in name.lower()]
-    matches = exact or partial
+    if wanted.isdecimal():
+        matches = [i for i in inputs if i == int(wanted)]
+    else:
+        exact = [i for i, name in inputs.items() if name.lower() == lower]
+        matches = exact or [i for i, name in inputs.items() if lower in name.lower()]
     if len(matches) == 1:
         return matches[0]
     problem = 'means several devices' if matches else 'was not found'
@@ -597,8 +596,14 @@ def _reason(error: Exception) -> str:
     return str(error.args[0]).splitlines()[0].rstrip('.') if error.args else 'unknown error'
 
 
-def _import_sounddevice() -> ModuleType:
-    """Import sounddevice only where a microphone is wanted: it needs a library of the system."""
+def _import_sounddevice(rescan: bool = False) -> ModuleType:
+    """
+    Import sounddevice only where a microphone is wanted: it needs a library of the system.
+
+    rescan: look for devices again; PortAudio does so only when it starts, which ends the streams
+    that the process has.
+    """
+    known = 'sounddevice' in sys.modules
     try:
         import sounddevice
     except ImportError as error:
@@ -609,6 +614,9 @@ def _import_sounddevice() -> ModuleType:
         raise KwsImuError(
             'PortAudio is missing; install it, for instance with apt install libportaudio2.'
         ) from error
+    if rescan and known:
+        sounddevice._terminate()
+        sounddevice._initialize()
     return sounddevice
 
 

@@ -1,0 +1,210 @@
+"""The microphone node as a process: a real sound card path, files, and what can go wrong."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from sound_server import SoundServer, likeness
+
+from kws_imu_ros.audio.sources import read_audio_file
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.parameter import Parameter
+from std_msgs.msg import Int16MultiArray
+
+from kws_imu_ros.nodes.conversions import audio_block_from_message
+
+NODE = 'kws_imu_ros.nodes.microphone_node'
+
+
+def start(processes, environment=None, **parameters):
+    arguments = ['--ros-args']
+    for name, value in parameters.items():
+        arguments += ['-p', f'{name}:={value}']
+    return processes.start('-m', NODE, *arguments, environment=environment)
+
+
+def clips(test_data, count=2):
+    paths = sorted((test_data / 'speech_commands').glob('[!_]*/*.ogg'))[:count]
+    return paths, np.concatenate([read_audio_file(path) for path in paths])
+
+
+def samples_of(messages):
+    blocks = [audio_block_from_message(m, 16000) for m in messages]
+    return np.concatenate([b.samples for b in blocks]) if blocks else np.zeros(0, np.int16)
+
+
+def statuses(diagnostics):
+    return [s for array in diagnostics for s in array.status if s.name == 'microphone']
+
+
+def call(probe, service_type, name, request):
+    client = probe.node.create_client(service_type, name)
+    assert probe.spin_until(client.service_is_ready)
+    future = client.call_async(request)
+    assert probe.spin_until(future.done)
+    return future.result()
+
+
+def test_a_file_is_published_block_by_block(processes, probe, test_data):
+    (path, *_), _ = clips(test_data)
+    audio = probe.record(Int16MultiArray, 'audio')
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    # Repeated, so that nothing hangs on how fast the graph finds itself.
+    start(processes, input=path, repeat='true', trailing_silence='0.0')
+    expected = read_audio_file(path)
+    assert probe.spin_until(lambda: len(audio) * 320 > 2.5 * len(expected))
+    assert likeness(samples_of(audio), expected) > 0.999
+    blocks = [audio_block_from_message(m, 16000) for m in audio]
+    sequences = [b.sequence for b in blocks]
+    assert sequences == list(range(sequences[0], sequences[0] + len(blocks)))
+    assert set(np.diff([b.stamp_ns for b in blocks])) == {20_000_000}
+    assert abs(blocks[-1].stamp_ns - time.time_ns()) < 10e9
+    assert probe.spin_until(lambda: statuses(diagnostics))
+    status = statuses(diagnostics)[-1]
+    assert status.level == DiagnosticStatus.OK
+    values = {v.key: v.value for v in status.values}
+    assert int(values['blocks']) > 0
+    assert values['overruns'] == '0'
+    assert float(values['rate (blocks/s)']) > 0
+
+
+def test_the_end_of_a_file_is_no_end_of_the_node(processes, probe, test_data):
+    (path, *_), _ = clips(test_data)
+    child = start(processes, input=path, trailing_silence='0.1')
+    assert child.wait_for('has ended')
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    assert probe.spin_until(lambda: statuses(diagnostics))
+    assert statuses(diagnostics)[-1].level == DiagnosticStatus.OK
+    assert child.popen.poll() is None
+    assert child.stop() == 0
+
+
+@pytest.fixture
+def sound_server():
+    server = SoundServer()
+    server.start()
+    yield server
+    server.close()
+
+
+def test_what_is_played_is_published_and_unplugging_is_survived(
+    processes, probe, sound_server, test_data
+):
+    _, clip = clips(test_data)
+    audio = probe.record(Int16MultiArray, 'audio')
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    child = start(processes, sound_server.environment, device='pulse', retry_period='0.2')
+
+    def heard():
+        return likeness(samples_of(audio), clip) > 0.97
+
+    def plays():
+        audio.clear()
+        assert probe.spin_until(lambda: len(audio) > 10)
+        player = sound_server.play(clip)
+        try:
+            return probe.spin_until(lambda: len(audio) % 25 == 0 and heard(), 60)
+        finally:
+            player.kill()
+            player.wait()
+
+    assert plays()
+    sequence = audio_block_from_message(audio[-1]).sequence
+
+    sound_server.stop()
+    assert probe.spin_until(lambda: statuses(diagnostics)[-1].level == DiagnosticStatus.ERROR)
+    message = statuses(diagnostics)[-1].message
+    assert 'plug' in message or 'choose one of' in message
+    assert child.popen.poll() is None
+
+    sound_server.start()
+    assert probe.spin_until(lambda: statuses(diagnostics)[-1].level == DiagnosticStatus.OK, 60)
+    assert plays()
+    assert audio_block_from_message(audio[0]).sequence > sequence
+    assert child.output.count('stopped delivering') == 1
+    assert 'Traceback' not in child.output
+
+
+def test_the_device_may_be_changed_while_running_but_not_to_nonsense(
+    processes, probe, sound_server
+):
+    audio = probe.record(Int16MultiArray, 'audio')
+    child = start(processes, sound_server.environment, device='default')
+    assert probe.spin_until(lambda: len(audio) > 5)
+
+    def set_device(value):
+        request = SetParameters.Request(
+            parameters=[Parameter('device', value=value).to_parameter_msg()]
+        )
+        (result,) = call(probe, SetParameters, 'microphone/set_parameters', request).results
+        return result
+
+    refused = set_device('theremin')
+    assert not refused.successful
+    assert "'theremin' was not found; choose one of" in refused.reason
+    assert set_device('pulse').successful
+    assert child.wait_for('Reading microphone pulse')
+    audio.clear()
+    assert probe.spin_until(lambda: len(audio) > 5)
+
+
+def test_no_microphone_is_one_sentence_and_no_start(processes, tmp_path):
+    environment = {'PULSE_SERVER': f'unix:{tmp_path}/none', 'XDG_RUNTIME_DIR': str(tmp_path)}
+    child = start(processes, environment, device='theremin')
+    assert child.wait() == 2
+    assert child.output.strip().splitlines()[-1].startswith(('No microphone was', 'Microphone '))
+    assert 'Traceback' not in child.output
+
+
+def test_a_missing_microphone_may_be_waited_for(processes, probe, sound_server, test_data):
+    sound_server.stop()
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    audio = probe.record(Int16MultiArray, 'audio')
+    start(
+        processes,
+        sound_server.environment,
+        device='pulse',
+        wait_for_device='true',
+        retry_period='0.2',
+    )
+    assert probe.spin_until(lambda: statuses(diagnostics))
+    assert statuses(diagnostics)[-1].level == DiagnosticStatus.ERROR
+    sound_server.start()
+    assert probe.spin_until(lambda: len(audio) > 10, 60)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'sentence'),
+    [
+        ({'input': '/none.wav'}, 'Audio file /none.wav does not exist'),
+        ({'block_ms': 3}, 'The parameter block_ms of /microphone is out of range; give 5 to 200.'),
+        ({'block_ms': 'often'}, 'The parameter block_ms of /microphone has a value of the wrong'),
+        ({'capture_rate': 100}, 'capture_rate is 100 but must be'),
+    ],
+)
+def test_bad_parameters_are_one_sentence(processes, parameters, sentence):
+    child = start(processes, **parameters)
+    assert child.wait() == 2
+    assert sentence in child.output
+    assert 'Traceback' not in child.output
+
+
+def test_every_parameter_is_described(processes, probe, test_data):
+    (path, *_), _ = clips(test_data)
+    start(processes, input=path, repeat='true')
+    names = ['input', 'device', 'block_ms', 'capture_rate', 'capture_channels', 'repeat']
+    names += ['trailing_silence', 'wait_for_device', 'retry_period']
+    request = DescribeParameters.Request(names=names)
+    response = call(probe, DescribeParameters, 'microphone/describe_parameters', request)
+    for descriptor in response.descriptors:
+        assert descriptor.description.endswith('.'), descriptor.name
+    by_name = {d.name: d for d in response.descriptors}
+    assert by_name['block_ms'].read_only
+    assert not by_name['device'].read_only
+    assert by_name['block_ms'].integer_range[0].to_value == 200
