@@ -249,6 +249,7 @@ def _summary(path: Path, reader: Reader) -> BagSummary:
 
 def _messages(path: Path, reader: Reader, topics: set[str]) -> Iterator[tuple[Any, int, bytes]]:
     connections = [item for item in reader.connections if item.topic in topics]
+    missing = sum(connection.msgcount for connection in connections)
     messages = reader.messages(connections)
     while True:
         try:
@@ -256,8 +257,11 @@ def _messages(path: Path, reader: Reader, topics: set[str]) -> Iterator[tuple[An
         except Exception as error:  # See _open_bag.
             raise _corrupt(path, error) from error
         if item is None:
-            return
+            break
+        missing -= 1
         yield item
+    if missing > 0:
+        raise _corrupt(path, EOFError(f'{missing} messages are missing'))
 
 
 def _corrupt(path: Path, error: Exception) -> KwsImuError:

@@ -14,6 +14,7 @@ from kws_imu_ros.errors import KwsImuError
 
 _MARGIN_M = 0.25
 _LEAST_EXTENT_M = 1.0
+_LABEL_ROOM_M = 0.08
 _COLORS = {'gesture': '#b5179e', 'voice': '#0077b6', 'both': '#e85d04'}
 
 
@@ -40,10 +41,10 @@ def save_picture(
         raise KwsImuError(
             'The picture of the path needs matplotlib; install it with `pip install matplotlib`.'
         ) from error
-    figure = Figure(figsize=(13, 7.2), layout='constrained')
+    figure = Figure(figsize=(14, 6.6), layout='constrained')
     FigureCanvasAgg(figure)
     commands = log.judged_commands()
-    grid = figure.add_gridspec(4, 2, width_ratios=(1, 1.25), height_ratios=(1, 2.2, 1.3, 1.1))
+    grid = figure.add_gridspec(4, 2, width_ratios=(1, 1.15), height_ratios=(1, 2.2, 1.3, 1.1))
     _draw_path(figure.add_subplot(grid[:, 0]), log, commands, arena)
     rows = [figure.add_subplot(grid[0, 1])]
     rows += [figure.add_subplot(grid[index, 1], sharex=rows[0]) for index in (1, 2, 3)]
@@ -84,9 +85,7 @@ def _draw_path(axes: Any, log: RunLog, commands: list[Command], arena: tuple[flo
         lines = LineCollection(segments, cmap='viridis', linewidths=3, capstyle='round')
         lines.set_array(np.array([time_s for time_s, _ in log.path[1:]]))
         axes.add_collection(lines)
-        axes.figure.colorbar(
-            lines, ax=axes, orientation='horizontal', label='time (s)', shrink=0.6, aspect=40
-        )
+        axes.figure.colorbar(lines, ax=axes, label='time (s)', shrink=0.5, aspect=30, pad=0.01)
     axes.add_patch(
         Rectangle(
             (-arena[0] / 2, -arena[1] / 2), *arena, fill=False, edgecolor='black', linewidth=3
@@ -104,7 +103,7 @@ def _draw_path(axes: Any, log: RunLog, commands: list[Command], arena: tuple[flo
     places: list[np.ndarray] = []
     for number, command in enumerate(commands, 1):
         pose = log.pose_at(command.time_s)
-        place = _free_place(np.array((pose.x, pose.y)), places)
+        place = _free_place(np.array((pose.x, pose.y)), places, xy[::5])
         places.append(place)
         axes.plot([pose.x, place[0]], [pose.y, place[1]], color=_color(command), linewidth=1)
         axes.text(
@@ -129,18 +128,20 @@ def _draw_path(axes: Any, log: RunLog, commands: list[Command], arena: tuple[flo
     axes.set_ylabel('y (m)')
 
 
-def _free_place(anchor: np.ndarray, taken: list[np.ndarray]) -> np.ndarray:
-    """Return where to put a label: near its anchor, clear of the others."""
+def _free_place(anchor: np.ndarray, labels: list[np.ndarray], path: np.ndarray) -> np.ndarray:
+    """Return where to put a label: near its anchor, clear of the others and of the path."""
     best, best_room = anchor, -1.0
-    for radius in (0.12, 0.2, 0.28):
+    for radius in (0.1, 0.16, 0.22, 0.3):
         for angle in np.arange(0.0, 2 * math.pi, math.pi / 8):
             place = anchor + radius * np.array((math.cos(angle), math.sin(angle)))
             # Labels are wide and low: distance counts more up and down than sideways.
-            room = min(
-                (float(np.hypot((place - other)[0] / 2.5, (place - other)[1])) for other in taken),
-                default=1.0,
-            )
-            if room > 0.09:
+            rooms = [
+                np.hypot((obstacles - place)[:, 0] / 2.5, (obstacles - place)[:, 1]).min() * weight
+                for obstacles, weight in ((np.reshape(labels, (-1, 2)), 1.0), (path, 1.8))
+                if len(obstacles)
+            ]
+            room = min(rooms, default=1.0)
+            if room > _LABEL_ROOM_M:
                 return place
             if room > best_room:
                 best, best_room = place, room
@@ -205,4 +206,4 @@ def _draw_velocity(axes: Any, log: RunLog) -> None:
     )
     axes.grid(alpha=0.3)
     axes.set_ylabel('driven')
-    axes.legend(fontsize=8, loc='lower left', ncols=2)
+    axes.legend(fontsize=8, loc='lower left', ncols=1)
