@@ -89,13 +89,14 @@ class KerasGraph:
 def rebuild(
     model: tf_keras.Model,
     replacements: Mapping[str, tf_keras.layers.Layer | None],
-    weights: Mapping[str, list] | None = None,
+    weights: Mapping[str, list | None] | None = None,
 ) -> tf_keras.Model:
     """
     Return a new model with the same graph, some layers replaced, and the weights copied.
 
     :param replacements: layer name to its replacement, or to None to pass its input through.
-    :param weights: layer name to the arrays to set instead of the old layer's own.
+    :param weights: layer name to the arrays to set instead of the old layer's own; None leaves
+        a layer as it was initialized.
     """
     graph = KerasGraph(model)
     weights = weights or {}
@@ -124,7 +125,8 @@ def rebuild(
     new = tf_keras.Model(inputs, outputs, name=model.name)
     for name, layer in layers.items():
         if name in weights:
-            layer.set_weights(weights[name])
+            if weights[name] is not None:
+                layer.set_weights(weights[name])
         elif name not in replacements:
             layer.set_weights(model.get_layer(name).get_weights())
     return new
