@@ -128,5 +128,7 @@ def _signals_as_flag() -> Iterator[threading.Event]:
     try:
         yield event
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        # After one signal, its double may still be on the way to a process that is ending well.
+        if not event.is_set():
+            for number, handler in previous.items():
+                signal.signal(number, handler)
