@@ -74,15 +74,15 @@ def test_a_file_is_published_block_by_block(processes, probe, test_data):
     assert float(values['rate (blocks/s)']) > 0
 
 
-def test_the_end_of_a_file_is_no_end_of_the_node(processes, probe, test_data):
+def test_the_process_ends_with_its_file_and_nothing_of_it_is_lost(processes, probe, test_data):
     (path, *_), _ = clips(test_data)
-    child = start(processes, input=path, trailing_silence='0.1')
-    assert child.wait_for('has ended')
-    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
-    assert probe.spin_until(lambda: statuses(diagnostics))
-    assert statuses(diagnostics)[-1].level == DiagnosticStatus.OK
-    assert child.popen.poll() is None
-    assert child.stop() == 0
+    audio = probe.record(Int16MultiArray, 'audio')
+    child = start(processes, input=path, trailing_silence='4.0')
+    assert probe.spin_until(lambda: child.popen.poll() is not None)
+    assert child.wait() == 0
+    assert 'has ended' in child.output
+    last = -(-(len(read_audio_file(path)) + 64000) // 320) - 1
+    assert probe.spin_until(lambda: audio and audio_block_from_message(audio[-1]).sequence == last)
 
 
 @pytest.fixture

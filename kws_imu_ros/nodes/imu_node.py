@@ -20,8 +20,7 @@ from kws_imu_ros.imu.sources import ImuSource, Mpu6050Source, RecordingSource, S
 from kws_imu_ros.imu.window import ImuWindow
 from kws_imu_ros.nodes.conversions import imu_sample_to_message
 from kws_imu_ros.nodes.parameters import declare
-from kws_imu_ros.nodes.source_node import SourceNode
-from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.nodes.source_node import SourceNode, run_source_node
 
 INPUTS = ('serial', 'mpu6050', 'file')
 CALIBRATION_NS = 2_000_000_000
@@ -231,8 +230,8 @@ class ImuNode(SourceNode):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the imu node until it is told to end."""
-    sys.exit(run_nodes(lambda nodes: nodes.append(ImuNode()), arguments))
+    """Run the imu node until it is told to end or its recording has ended."""
+    sys.exit(run_source_node(ImuNode, arguments))
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Int16MultiArray
@@ -23,8 +24,7 @@ from kws_imu_ros.audio.sources import (
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.conversions import audio_block_to_message
 from kws_imu_ros.nodes.parameters import declare
-from kws_imu_ros.nodes.source_node import Source, SourceNode
-from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.nodes.source_node import Source, SourceNode, run_source_node
 
 # A lost block breaks the stream of the front end, so it is sent again rather than dropped.
 AUDIO_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -148,6 +148,12 @@ class MicrophoneNode(SourceNode):
             'age of a block (ms)': f'{self._newest_age_ns / 1e6:.1f}',
         }
 
+    def destroy_node(self) -> None:
+        """Let the end of a file arrive, and leave."""
+        if self.finished and self.context.ok():
+            self._publisher.wait_for_all_acked(Duration(seconds=1.0))
+        super().destroy_node()
+
     def _microphone(self, device: str) -> MicrophoneSource:
         return MicrophoneSource(
             self.now_ns, device, self._block_ms, self._capture_rate, self._capture_channels
@@ -173,8 +179,8 @@ class MicrophoneNode(SourceNode):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the microphone node until it is told to end."""
-    sys.exit(run_nodes(lambda nodes: nodes.append(MicrophoneNode()), arguments))
+    """Run the microphone node until it is told to end or its recording has ended."""
+    sys.exit(run_source_node(MicrophoneNode, arguments))
 
 
 if __name__ == '__main__':

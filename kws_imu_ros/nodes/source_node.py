@@ -8,19 +8,18 @@ is the only one that touches the source once the node runs.
 from __future__ import annotations
 
 import threading
-import time
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.nodes.conversions import key_values, time_to_message
+from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.spinning import run_nodes
 
 READ_TIMEOUT_S = 0.2
 # Errors of rclpy on a thread when the graph is shut down around it.
@@ -92,7 +91,6 @@ class SourceNode(Node):
             minimum=0.1,
             maximum=60.0,
         )
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._source = self.configure()
         try:
             self._source.open()
@@ -102,11 +100,7 @@ class SourceNode(Node):
             self._report(str(error))
         else:
             self.get_logger().info(f'Reading {self._source.description}.')
-        # Steady, so that a paused simulation does not pause the diagnostics.
-        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnosed_ns = time.monotonic_ns()
-        self._diagnosed_count = 0
-        self.create_timer(1.0, self._on_diagnostics_timer, clock=self._steady_clock)
+        DiagnosticsPublisher(self, self._report_health)
         self._thread = threading.Thread(target=self._run, name=self.get_name(), daemon=True)
         self._thread.start()
 
@@ -195,27 +189,31 @@ class SourceNode(Node):
             self.get_logger().error(f'{problem} Trying again every {self._retry_s:g} s.')
         self._problem = problem
 
-    def _on_diagnostics_timer(self) -> None:
+    def _report_health(self, seconds: float) -> Report:
+        """Return the diagnostics of the last `seconds`; raise what ended the source's thread."""
         if self._failure is not None:
             raise self._failure
-        now_ns = time.monotonic_ns()
-        seconds = (now_ns - self._diagnosed_ns) / 1e9
-        self._diagnosed_ns = now_ns
         warnings, values = self.diagnose(seconds)
-        source = self._source
-        if self._problem:
-            level, message = DiagnosticStatus.ERROR, self._problem
-        elif warnings:
-            level, message = DiagnosticStatus.WARN, ' '.join(warnings)
-        else:
-            level, message = DiagnosticStatus.OK, f'Reading {source.description}.'
-        status = DiagnosticStatus(
-            level=level,
-            name=self.get_fully_qualified_name().lstrip('/'),
-            message=message,
-            hardware_id=source.description,
-            values=key_values(values),
+        return Report(
+            summary=f'Reading {self._source.description}.',
+            errors=[self._problem] if self._problem else [],
+            # While the device is away, its silence is no news.
+            warnings=[] if self._problem else warnings,
+            values=values,
+            hardware_id=self._source.description,
         )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = time_to_message(self.now_ns())
-        self._diagnostics_publisher.publish(array)
+
+
+def run_source_node(make: Callable[[], SourceNode], arguments: Sequence[str] | None) -> int:
+    """
+    Run one source node until it is told to end or its recording has ended.
+
+    make: returns the node. Returns the exit status.
+    """
+    nodes: list[Node] = []
+
+    def create(created: list[Node]) -> None:
+        created.append(make())
+        nodes.extend(created)
+
+    return run_nodes(create, arguments, finished=lambda: nodes[0].finished)
