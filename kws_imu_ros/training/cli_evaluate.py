@@ -23,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--speech', type=Path, help='folder in Speech Commands layout')
     parser.add_argument('--gestures', type=Path, help='folder in GRWD layout')
     parser.add_argument('--activities', type=Path, help='folder in HAPT raw-data layout')
+    parser.add_argument(
+        '--streams',
+        type=Path,
+        help='folder of ordinary speech without commands: false accepts per hour',
+    )
     parser.add_argument('--policy', type=Path, help='policy file; default: the installed one')
     parser.add_argument(
         '--split',
@@ -39,7 +44,14 @@ def run(args: argparse.Namespace) -> int:
     if not (args.speech or args.gestures or args.activities):
         raise KwsImuError('Nothing to evaluate on; give --speech, --gestures or --activities.')
     results = evaluate(
-        args.model, args.speech, args.gestures, args.activities, args.split, args.policy, args.cache
+        args.model,
+        args.speech,
+        args.gestures,
+        args.activities,
+        args.split,
+        args.streams,
+        args.policy,
+        args.cache,
     )
     if args.json:
         print(json.dumps(results))
@@ -54,6 +66,7 @@ def evaluate(
     gestures: Path | None,
     activities: Path | None,
     split: str,
+    streams: Path | None = None,
     policy_file: Path | None = None,
     cache: Path | None = None,
 ) -> dict[str, Any]:
@@ -112,6 +125,10 @@ def evaluate(
             results['conflict'] = evaluation.evaluate_conflicts(
                 interpreter, table, clips, words, recordings, CONFLICTS, 0, shown('conflicts')
             )
+        if speech and streams:
+            results['streaming'] = _streaming(
+                interpreter, table, speech, streams, split, cache, shown('long audio')
+            )
         if activities:
             everyday = load_activities(activities, split)
             results['everyday'] = evaluation.evaluate_everyday(
@@ -119,6 +136,70 @@ def evaluate(
             )
             results['everyday']['users'] = len({r.user for r in everyday})
     return _without_nan(results)
+
+
+def _streaming(
+    interpreter: Any, table: Any, speech: Path, streams: Path, split: str, cache: Any, progress: Any
+) -> dict[str, Any]:
+    """Return false accepts and rejects over long audio, and thresholds for one an hour."""
+    from kws_imu_ros.training import streaming
+
+    peaks = voice_peaks(interpreter, table, speech, streams, split, cache, progress)
+    thresholds, accepts, rejects = streaming.choose_thresholds(peaks)
+    return {
+        'hours_of_negatives': peaks.hours,
+        'words_mixed_in': sum(map(len, peaks.positive.values())),
+        'false_accepts_per_hour': accepts,
+        'false_reject_rate': rejects,
+        'thresholds': thresholds,
+        'det': streaming.det_curve(peaks),
+    }
+
+
+def calibrate_voice(bundle: Any, speech: Path, streams: Path, cache: Path | None) -> dict:
+    """Return the thresholds of the words for one false accept an hour, on validation people."""
+    from kws_imu_ros.decision.table import load_table
+    from kws_imu_ros.model.interpreter import Interpreter
+    from kws_imu_ros.resources import share_path
+    from kws_imu_ros.training import streaming
+
+    table = load_table(share_path('config', 'policy.yaml'))
+    peaks = voice_peaks(Interpreter(bundle), table, speech, streams, 'validation', cache, None)
+    return streaming.choose_thresholds(peaks)[0]
+
+
+def voice_peaks(
+    interpreter: Any, table: Any, speech: Path, streams: Path, split: str, cache: Any, progress: Any
+) -> Any:
+    """
+    Return the `DetectionPeaks` of a split.
+
+    Negatives: the streams, all unknown words of the split and its background noise, end to end.
+    Positives: all of the split's command words, mixed into them at 10 dB.
+    """
+    import numpy as np
+
+    from kws_imu_ros.training import speech_data, streaming
+
+    labels = interpreter.manifest.labels['voice']
+    data = speech_data.load_speech(speech, split, labels, cache)
+    unknown = data.labels == labels.index('unknown')
+    spoken = np.flatnonzero(~unknown & (data.labels != labels.index('silence')))
+    negatives = streaming.negative_audio(
+        streaming.list_streams(streams),
+        data.samples[unknown],
+        speech_data.load_noise(speech, split),
+    )
+    return streaming.detection_peaks(
+        interpreter,
+        negatives,
+        data.samples[spoken],
+        [labels[k] for k in data.labels[spoken]],
+        table.voice_hops,
+        table.voice_release,
+        ('unknown', 'silence'),
+        progress,
+    )
 
 
 def voice_clips(

@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--activities', type=Path, help='folder in HAPT raw-data layout: motion that is no gesture'
     )
     parser.add_argument(
+        '--streams',
+        type=Path,
+        help='folder of ordinary speech without commands, on which thresholds are chosen',
+    )
+    parser.add_argument(
         '--work',
         type=Path,
         help='folder for checkpoints and stages; default: runs/train/<name of the recipe>',
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         )
     work = args.work or Path('runs', 'train', recipe.name)
 
-    from kws_imu_ros.training.cli_evaluate import evaluate
+    from kws_imu_ros.training.cli_evaluate import calibrate_voice, evaluate
     from kws_imu_ros.training.release import (
         bundle_of,
         load_training_data,
@@ -72,21 +77,32 @@ def run(args: argparse.Namespace) -> int:
     int8, float32 = quantize_network(runner, network)
     (work / 'float32.tflite').write_bytes(float32)
     folders = {
-        '--speech': args.speech, '--gestures': args.gestures, '--activities': args.activities
+        '--speech': args.speech, '--gestures': args.gestures, '--activities': args.activities,
+        '--streams': args.streams,
     }  # fmt: skip
     command = f'kws-imu evaluate --model {shlex.quote(f"{recipe.name}/{version}")} ' + ' '.join(
         f'{option} {option[2:].upper()}' for option, folder in folders.items() if folder
     )
     command += ' --split validation --json'
+    cache = work / 'decoded_audio'
+    thresholds = {}
+    if args.streams:
+        print('thresholds: one false accept per hour', file=sys.stderr)
+        thresholds = {
+            'voice': calibrate_voice(
+                bundle_of(runner, int8, version, {}), args.speech, args.streams, cache
+            )
+        }
     results = evaluate(
-        bundle_of(runner, int8, version, {}),
+        bundle_of(runner, int8, version, {}, thresholds),
         args.speech,
         args.gestures,
         args.activities,
         'validation',
-        cache=work / 'decoded_audio',
+        args.streams,
+        cache=cache,
     )
-    bundle = bundle_of(runner, int8, version, metrics_of(results, command))
+    bundle = bundle_of(runner, int8, version, metrics_of(results, command), thresholds)
     bundle = write_bundle(args.output, bundle, model_card(bundle, results, command))
     for section in ('voice', 'gesture', 'conflict'):
         accuracy = results[section].get('balanced_accuracy' if section == 'gesture' else 'accuracy')

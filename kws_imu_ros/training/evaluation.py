@@ -216,8 +216,9 @@ def evaluate_conflicts(
     Say one direction and swipe another, `count` times; the robot must go where the hand went.
 
     clips: int16 (n, 16000) with their words. The hand is at rest again between half a second
-    before and half a second after the end of the word. A pair counts when each sense alone, streamed
-    without the other, was understood; it is right when the last accepted intent is the hand's.
+    before and half a second after the end of the word. A pair counts when each sense alone,
+    streamed without the other, was understood; it is right when the last accepted intent is the
+    hand's.
     """
     rng = np.random.default_rng(seed)
     spoken = [i for i, word in enumerate(words) if word in DIRECTIONS]

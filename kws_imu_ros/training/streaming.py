@@ -1,0 +1,251 @@
+"""
+False accepts and false rejects of the voice head over long audio, and thresholds chosen on them.
+
+Audio runs through front end, network and smoothing hop by hop, as in the robot. A false accept is a
+stretch in which a command's smoothed posterior rises above the threshold without that word having
+been said; the peak of the stretch says at which thresholds it counts, so one pass over the audio
+gives the whole curve of false accepts per hour against the false reject rate (a DET curve).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kws_imu_ros.audio.frontend import log_mel
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.model.interpreter import Interpreter
+from kws_imu_ros.training.speech_data import (
+    AUDIO_SUFFIXES,
+    CLIP_SAMPLES,
+    SAMPLE_RATE,
+    read_audio,
+    speech_end,
+)
+
+HOP_SAMPLES = 640
+HOPS_PER_SECOND = SAMPLE_RATE // HOP_SAMPLES
+POSITIVE_SPACING_S = 3
+POSITIVE_SNR_DB = 10.0
+THRESHOLDS = np.round(np.arange(0.3, 0.996, 0.005), 3)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class DetectionPeaks:
+    """
+    What one pass over negatives and positives found.
+
+    negative: label -> peaks of its stretches in audio in which it was not said.
+    positive: label -> peak around each time it was said.
+    hours: length of the negatives.
+    """
+
+    negative: Mapping[str, np.ndarray]
+    positive: Mapping[str, np.ndarray]
+    hours: float
+
+    def false_accepts(self, label: str, threshold: float) -> int:
+        """Return how often the label was accepted though nobody said it."""
+        return int((self.negative[label] >= threshold).sum())
+
+    def misses(self, label: str, threshold: float) -> int:
+        """Return how often the label was said and not accepted."""
+        return int((self.positive[label] < threshold).sum())
+
+
+def voice_stream(
+    interpreter: Interpreter, audio: np.ndarray, progress: Progress | None = None
+) -> np.ndarray:
+    """Return the raw voice posteriors of audio, int16 (n,), float32 (n // 640, labels)."""
+    parameters = interpreter.manifest.front_end
+    frames = log_mel(audio, parameters)
+    silence = np.full((parameters.frames, parameters.mel_bins), parameters.silence, np.float32)
+    frames = np.concatenate((silence, frames))
+    frames_per_hop = HOP_SAMPLES // parameters.hop_length
+    hops = len(audio) // HOP_SAMPLES
+    posteriors = np.empty((hops, len(interpreter.manifest.labels['voice'])), np.float32)
+    for hop in range(hops):
+        # The newest frame needs a whole transform's length, so it lags the hop by one frame.
+        end = parameters.frames + max(
+            0, 1 + ((hop + 1) * HOP_SAMPLES - parameters.fft_length) // parameters.hop_length
+        )
+        posteriors[hop] = interpreter.infer(frames[end - parameters.frames : end], None).voice
+        if progress and hop % 500 == 0:
+            progress(hop * frames_per_hop, hops * frames_per_hop)
+    return posteriors
+
+
+def smooth(posteriors: np.ndarray, hops: int) -> np.ndarray:
+    """Return the running mean over the newest `hops` hops, same shape, as the pipeline smooths."""
+    padded = np.concatenate((np.zeros((hops, posteriors.shape[1])), posteriors)).cumsum(axis=0)
+    return ((padded[hops:] - padded[:-hops]) / hops).astype(np.float32)
+
+
+def stretch_peaks(scores: np.ndarray, release: float) -> np.ndarray:
+    """Return the peak of every stretch of scores, float (n,), that stays above `release`."""
+    above = np.concatenate(([False], scores > release, [False])).astype(np.int8)
+    starts, ends = np.flatnonzero(np.diff(above) == 1), np.flatnonzero(np.diff(above) == -1)
+    return np.array([scores[a:b].max() for a, b in zip(starts, ends, strict=True)], np.float32)
+
+
+def negative_audio(
+    streams: Sequence[Path], unknown: np.ndarray, noise: Sequence[np.ndarray]
+) -> np.ndarray:
+    """
+    Lay sentences, unknown words, int16 (n, 16000), and background noise end to end; int16 (m,).
+
+    Raises:
+        KwsImuError: a file cannot be read, or there is nothing at all.
+
+    """
+    parts = [read_audio(path) for path in streams]
+    parts += list(unknown)
+    parts += list(noise)
+    if not parts:
+        raise KwsImuError('There is no negative audio; give --streams or more speech data.')
+    return np.concatenate(parts)
+
+
+def list_streams(directory: Path) -> list[Path]:
+    """
+    List the recordings of a folder, sorted.
+
+    Raises:
+        KwsImuError: the folder is missing or holds none.
+
+    """
+    paths = (
+        sorted(p for p in directory.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES)
+        if directory.is_dir()
+        else []
+    )
+    if not paths:
+        raise KwsImuError(
+            f'{directory} holds no wav, flac or ogg recordings; give a folder of ordinary speech.'
+        )
+    return paths
+
+
+def positive_audio(
+    clips: np.ndarray, background: np.ndarray, seed: int = 0, snr_db: float = POSITIVE_SNR_DB
+) -> np.ndarray:
+    """
+    Mix clips, int16 (n, 16000), into background, one every three seconds; int16 (n * 48000,).
+
+    Each clip is `snr_db` above its own piece of background, over the clip's second.
+    """
+    rng = np.random.default_rng(seed)
+    spacing = POSITIVE_SPACING_S * SAMPLE_RATE
+    output = np.zeros(len(clips) * spacing, np.float32)
+    for i, clip in enumerate(clips):
+        start = rng.integers(0, len(background) - spacing + 1)
+        piece = background[start : start + spacing].astype(np.float32)
+        speech = clip.astype(np.float32)
+        under = piece[SAMPLE_RATE : SAMPLE_RATE + CLIP_SAMPLES]
+        ratio = np.mean(speech**2) / (np.mean(under**2) + 1.0)
+        # A quiet piece is not made louder: real rooms have pauses.
+        gain = min(1.0, float(np.sqrt(ratio / 10.0 ** (snr_db / 10.0))))
+        place = output[i * spacing : (i + 1) * spacing]
+        place += piece * gain
+        place[SAMPLE_RATE : SAMPLE_RATE + CLIP_SAMPLES] += speech
+    return np.clip(output, -32768, 32767).astype(np.int16)
+
+
+def detection_peaks(
+    interpreter: Interpreter,
+    negatives: np.ndarray,
+    clips: np.ndarray,
+    words: Sequence[str],
+    hops: int,
+    release: float,
+    ignored: Sequence[str],
+    progress: Progress | None = None,
+) -> DetectionPeaks:
+    """
+    Run negatives and mixed positives through the network.
+
+    clips, words: int16 (n, 16000) and their labels. hops, release: smoothing and release threshold
+    of the policy. ignored: labels that never act (unknown, silence).
+    """
+    labels = interpreter.manifest.labels['voice']
+    commands = [label for label in labels if label not in ignored]
+    raw = voice_stream(interpreter, negatives, progress)
+    smoothed = smooth(raw, hops)
+    negative = {
+        label: stretch_peaks(smoothed[:, labels.index(label)], release) for label in commands
+    }
+    smoothed = smooth(voice_stream(interpreter, positive_audio(clips, negatives), progress), hops)
+    spacing = POSITIVE_SPACING_S * HOPS_PER_SECOND
+    positive: dict[str, list[float]] = {label: [] for label in commands}
+    for i, (clip, word) in enumerate(zip(clips, words, strict=True)):
+        begin = i * spacing + HOPS_PER_SECOND
+        end = begin + speech_end(clip) // HOP_SAMPLES + HOPS_PER_SECOND
+        positive[word].append(smoothed[begin:end, labels.index(word)].max())
+    return DetectionPeaks(
+        negative,
+        {label: np.array(values, np.float32) for label, values in positive.items()},
+        len(negatives) / SAMPLE_RATE / 3600.0,
+    )
+
+
+def det_curve(peaks: DetectionPeaks) -> dict[str, list[float]]:
+    """Return thresholds, false accepts per hour and false reject rate, one threshold for all."""
+    total = sum(map(len, peaks.positive.values()))
+    return {
+        'threshold': THRESHOLDS.tolist(),
+        'false_accepts_per_hour': [
+            sum(peaks.false_accepts(k, t) for k in peaks.negative) / peaks.hours for t in THRESHOLDS
+        ],
+        'false_reject_rate': [
+            sum(peaks.misses(k, t) for k in peaks.positive) / total for t in THRESHOLDS
+        ],
+    }
+
+
+def choose_thresholds(
+    peaks: DetectionPeaks, false_accepts_per_hour: float = 1.0
+) -> tuple[dict[str, float], float, float]:
+    """
+    Choose a threshold for each label: fewest misses in all within the budget of false accepts.
+
+    For a price of a false accept in misses each label has its own best threshold; the lowest price
+    at which the sum stays within the budget is searched by bisection.
+    Returns (thresholds, false accepts per hour, false reject rate).
+    """
+    accepts = {k: [peaks.false_accepts(k, t) for t in THRESHOLDS] for k in peaks.negative}
+    misses = {k: [peaks.misses(k, t) for t in THRESHOLDS] for k in peaks.negative}
+    total = sum(map(len, peaks.positive.values()))
+
+    def best(price: float) -> dict[str, int]:
+        # Of equal costs the highest threshold, which is the safer one.
+        return {
+            k: min(
+                reversed(range(len(THRESHOLDS))),
+                key=lambda i, k=k: misses[k][i] + price * accepts[k][i],
+            )
+            for k in accepts
+        }
+
+    def hourly(chosen: Mapping[str, int]) -> float:
+        return sum(accepts[k][i] for k, i in chosen.items()) / peaks.hours
+
+    low, high = 0.0, 1.0
+    while hourly(best(high)) > false_accepts_per_hour and high < 1e6:
+        high *= 4.0
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        if hourly(best(middle)) > false_accepts_per_hour:
+            low = middle
+        else:
+            high = middle
+    chosen = best(high)
+    return (
+        {k: float(THRESHOLDS[i]) for k, i in chosen.items()},
+        hourly(chosen),
+        sum(misses[k][i] for k, i in chosen.items()) / total,
+    )
