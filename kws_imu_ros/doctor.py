@@ -19,14 +19,14 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.resources import share_directory, share_path
 
 OK, NOTE, PROBLEM = 'ok', 'note', 'problem'
-_MESSAGE_PACKAGES = (
-    'std_msgs',
-    'sensor_msgs',
-    'geometry_msgs',
-    'nav_msgs',
-    'std_srvs',
-    'diagnostic_msgs',
-    'rosgraph_msgs',
+_MESSAGE_MODULES = (
+    'std_msgs.msg',
+    'sensor_msgs.msg',
+    'geometry_msgs.msg',
+    'nav_msgs.msg',
+    'std_srvs.srv',
+    'diagnostic_msgs.msg',
+    'rosgraph_msgs.msg',
 )
 _LEAST_FREE_BYTES = 200_000_000
 
@@ -117,7 +117,7 @@ def _ros() -> Iterator[Finding]:
     origin = os.environ.get('ROS_DISTRO') or f'wheels, rclpy {_version("ros-rclpy")}'
     domain = os.environ.get('ROS_DOMAIN_ID', '0')
     yield Finding('ros', OK, f'ROS 2 ({origin}), domain {domain}')
-    missing = [name for name in _MESSAGE_PACKAGES if not _importable(f'{name}.msg')]
+    missing = [name.split('.')[0] for name in _MESSAGE_MODULES if not _importable(name)]
     if missing:
         names = ' '.join(name.replace('_', '-') for name in missing)
         yield Finding(
@@ -127,7 +127,7 @@ def _ros() -> Iterator[Finding]:
             f'Install them: `apt install` ros-<distro>- or `pip install` ros-: {names}.',
         )
     else:
-        yield Finding('ros messages', OK, ', '.join(_MESSAGE_PACKAGES))
+        yield Finding('ros messages', OK, f'all {len(_MESSAGE_MODULES)} packages')
     if not _importable('tf2_msgs.msg'):
         yield Finding('ros tf', NOTE, 'tf2_msgs is not installed, so `tf` is not published')
     if not _importable('launch_ros'):
