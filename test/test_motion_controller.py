@@ -182,6 +182,17 @@ def test_pauses_again_and_again_do_not_keep_a_dead_fusion_alive():
     assert robot.velocities[-1] == REST
 
 
+def test_a_fusion_that_lost_a_sense_stops_the_robot_at_once():
+    robot = Robot()
+    robot.say('up')
+    robot.tick(10)
+    robot.controller.heartbeat_lost(robot.now)
+    assert robot.controller.velocity == REST
+    assert robot.controller.state == motion.FUSION_LOST
+    assert robot.tick(10) == REST, 'a new command is needed'
+    assert robot.say('up').accepted
+
+
 def test_before_the_first_sign_of_life_nothing_moves():
     controller = MotionController(TABLE)
     assert controller.command('up', START).code == 'fusion_lost'

@@ -137,6 +137,12 @@ class MotionController:
         self._heartbeat_ns = now_ns
         self._forgiven = False
 
+    def heartbeat_lost(self, now_ns: int) -> None:
+        """Take note that fusion is not to be relied on: stop at once, until the next heartbeat."""
+        self._advance(now_ns)
+        self._heartbeat_ns = None
+        self._halt()
+
     def emergency_stop(self, engage: bool) -> None:
         """Engage the latched emergency stop, or release it; a released robot stays at rest."""
         self._emergency_stop = engage

@@ -257,8 +257,13 @@ class CommandNode(Node):
                 return
         self.get_logger().warning(result.reason)
 
-    def _on_fusion_alive(self, _message: UInt32) -> None:
-        self._controller.heartbeat(self._now_ns())
+    def _on_fusion_alive(self, message: UInt32) -> None:
+        if message.data == 0:
+            # Fusion lives but has lost a sense: the person's stop might not be heard or seen.
+            self._controller.heartbeat_lost(self._now_ns())
+            self._on_timer()
+        else:
+            self._controller.heartbeat(self._now_ns())
 
     def _on_emergency_stop(
         self, request: SetBool.Request, response: SetBool.Response

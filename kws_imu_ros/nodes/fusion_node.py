@@ -60,6 +60,12 @@ ALIVE_PERIOD_S = 0.1
 TROUBLE_SHOWN_S = 10
 
 
+# A sense that was there and gave nothing for this long, s, is lost: the person may want to stop.
+SENSE_TIMEOUT_S = 0.25
+# `fusion_alive` is best effort: the news of a lost sense is told this often.
+SENSE_LOST_PULSES = 3
+
+
 class _TimedInterpreter(Interpreter):
     """An interpreter that notes how long each inference took."""
 
@@ -154,6 +160,9 @@ class FusionNode(Node):
         self._healths: deque[PipelineHealth] = deque(maxlen=TROUBLE_SHOWN_S)
         self._outcomes = {'accept': 0, 'reject': 0, 'ask': 0}
         self._alive_count = 0
+        self._alive_ns = time.monotonic_ns()
+        self._arrived_ns: dict[str, int] = {}  # sense -> steady time of its newest message
+        self._sense_lost_pulses = 0
 
         self._voice_publisher = self.create_publisher(
             Float32MultiArray, 'voice', qos_profile_sensor_data
@@ -218,6 +227,7 @@ class FusionNode(Node):
             self._on_bad_message('audio', str(error))
             return
         self._audio_rate.add()
+        self._arrived_ns['audio'] = time.monotonic_ns()
         if steps:
             self._publish(steps, start_ns)
 
@@ -229,6 +239,7 @@ class FusionNode(Node):
             self._on_bad_message('imu/data_raw', str(error))
             return
         self._imu_rate.add()
+        self._arrived_ns['imu'] = time.monotonic_ns()
         if steps:
             self._publish(steps, start_ns)
 
@@ -272,12 +283,30 @@ class FusionNode(Node):
         self.get_logger().info(f'{what} ({decision.rule}): {decision.reason}')
 
     def _on_alive_timer(self) -> None:
-        self._alive_count = (self._alive_count + 1) & 0xFFFFFFFF
-        self._alive_publisher.publish(UInt32(data=self._alive_count))
+        """Publish a sign of life: a count, or 0 where a sense was lost and the robot must stop."""
+        self._look_for_lost_senses()
+        if self._sense_lost_pulses > 0:
+            self._sense_lost_pulses -= 1
+            self._alive_publisher.publish(UInt32(data=0))
+        else:
+            self._alive_count = self._alive_count % 0xFFFFFFFF + 1
+            self._alive_publisher.publish(UInt32(data=self._alive_count))
         start_ns = time.perf_counter_ns()
         steps = self._pipeline.tick(self.get_clock().now().nanoseconds)
         if steps:
             self._publish(steps, start_ns)
+
+    def _look_for_lost_senses(self) -> None:
+        now_ns = time.monotonic_ns()
+        late = (now_ns - self._alive_ns) / 1e9 - ALIVE_PERIOD_S
+        self._alive_ns = now_ns
+        if late > ALIVE_PERIOD_S:
+            return  # It was us who slept; what the senses sent meanwhile is still in the queue.
+        for sense, arrived_ns in list(self._arrived_ns.items()):
+            if now_ns - arrived_ns > SENSE_TIMEOUT_S * 1e9:
+                del self._arrived_ns[sense]
+                self._sense_lost_pulses = SENSE_LOST_PULSES
+                self.get_logger().warning(f'No {sense} comes any more; the robot is told to stop.')
 
     def _report(self, seconds: float) -> Report:
         """Return the diagnostics of the last `seconds`."""
