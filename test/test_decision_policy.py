@@ -567,8 +567,8 @@ def test_a_policy_that_was_reset_is_as_new(episodes):
     used = Session()
     for episode in episodes:
         used.play(*episode)
-    used.policy.reset()
     used.wait(5)
+    used.policy.reset()
     used.decisions.clear()
     fresh = Session()
     for session in (used, fresh):
