@@ -42,11 +42,12 @@ from kws_imu_ros.nodes.conversions import (
     time_from_message,
     time_to_message,
 )
+from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 
 _CLOCK_STEP_NS = 10_000_000
-_CHECK_S = 0.2
+_WAKE_S = 0.2
 _QOS = {
     AUDIO_TYPE: QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE),
     IMU_TYPE: qos_profile_sensor_data,
@@ -54,7 +55,7 @@ _QOS = {
 _DEFAULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class ReplayNode(Node):
+class ReplayNode(LeanNode):
     """
     Publish the messages of a bag at their times.
 
@@ -141,7 +142,8 @@ class ReplayNode(Node):
         self.finished: Future = Future()
         self.error: KwsImuError | None = None
         self.started_ns: int | None = None
-        self.create_timer(_CHECK_S, self._check)
+        # The playing thread does not wake the executor; whoever spins looks at `finished`.
+        self.create_timer(_WAKE_S, lambda: None)
 
     @property
     def duration_s(self) -> float:
@@ -167,11 +169,6 @@ class ReplayNode(Node):
             self._thread.join()
             self._thread = None
         super().destroy_node()
-
-    def _check(self) -> None:
-        """End the process with the sentence of what went wrong while playing, if anything did."""
-        if self.error is not None:
-            raise self.error
 
     def _play(self, on_started: Callable[[int], None] | None) -> None:
         complete = False
@@ -229,7 +226,12 @@ class ReplayNode(Node):
 
     def _restamped(self, message: RawMessage) -> Any:
         """Return the message with its own stamp, where it has one, moved to the time of playing."""
-        content = deserialize_message(message.data, self._classes[message.topic])
+        try:
+            content = deserialize_message(message.data, self._classes[message.topic])
+        except Exception as error:
+            raise KwsImuError(
+                f'Bag {self._bag} holds a damaged message on {message.topic}; record it again.'
+            ) from error
         if message.type == AUDIO_TYPE:
             block = audio_block_from_message(content)
             stamp_ns = self._stamps.map(message.topic, message.stamp_ns, block.stamp_ns)
@@ -262,7 +264,12 @@ def main(args: list[str] | None = None) -> int:
         nodes.extend(players)
         players[0].start()
 
-    return run_nodes(create, args, finished=lambda: players[0].finished.done())
+    def finished() -> bool:
+        if players[0].error is not None:
+            raise players[0].error
+        return players[0].finished.done()
+
+    return run_nodes(create, args, finished)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,154 @@
+"""The demo bag live, through real topics: composed, as separate processes, and on a full disk."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, read_raw, summarize_bag, typestore
+from kws_imu_ros.bags.scenario import load_scenario
+from kws_imu_ros.bags.writing import BagWriter
+from kws_imu_ros.nodes.conversions import decision_from_message, velocity_from_message
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEMO = REPOSITORY / 'demo'
+SHORT_S = 9.8
+
+
+@pytest.fixture(scope='module')
+def short_demo(tmp_path_factory) -> Path:
+    """Return a bag of the first seconds of the demo, with the scenario of these beside it."""
+    folder = tmp_path_factory.mktemp('short')
+    start_ns = summarize_bag(DEMO / 'bag').start_ns
+    with BagWriter(folder / 'bag') as writer:
+        for message in read_raw(DEMO / 'bag', [AUDIO_TOPIC, IMU_TOPIC]):
+            if message.stamp_ns - start_ns < SHORT_S * 1e9:
+                writer.add_topic(message.topic, message.type)
+                writer.write(message.topic, message.stamp_ns, message.data)
+    scenario = yaml.safe_load((DEMO / 'scenario.yaml').read_text())
+    scenario['duration_s'] = SHORT_S
+    scenario['events'] = [e for e in scenario['events'] if e['window_s'][1] <= SHORT_S]
+    assert len(scenario['events']) == 3
+    (folder / 'scenario.yaml').write_text(yaml.safe_dump(scenario))
+    return folder
+
+
+def contents(bag: Path, topic: str) -> list:
+    """Return (time of recording, message) of a topic."""
+    return [
+        (raw.stamp_ns, typestore().deserialize_cdr(raw.data, raw.type))
+        for raw in read_raw(bag, [topic])
+    ]
+
+
+def test_the_demo_drives_the_composed_robot_as_expected(
+    tmp_path: Path, processes, bundle_directory: Path
+):
+    out = tmp_path / 'out'
+    child = processes.start(
+        '-m', 'kws_imu_ros', 'run', '--model', bundle_directory, '--output', out
+    )
+    status = child.wait(240)
+    events = load_scenario(DEMO / 'scenario.yaml').events
+    assert f'{len(events)} of {len(events)} events as expected, 0 stray commands' in child.output
+    assert status == 0
+    assert '\x1b' not in child.output, 'no terminal, no control codes'
+    picture = (out / 'path.png').read_bytes()
+    assert struct.unpack('>II', picture[16:24]) > (1000, 500)
+
+    # The bag of the run tells the same story to any other tool.
+    bag = out / 'bag'
+    counts = {topic.name: topic.count for topic in summarize_bag(bag).topics}
+    assert counts['/audio'] == 2600, 'not a block was lost'
+    assert counts['/imu/data_raw'] > 6000
+    assert counts['/odom'] > 500
+    accepted = [
+        decision.intent
+        for decision in (decision_from_message(message) for _, message in contents(bag, 'decision'))
+        if decision.outcome == 'accept'
+    ]
+    commands = [message.data for _, message in contents(bag, 'command')]
+    assert sorted(commands) == sorted(accepted)
+    velocities = [velocity_from_message(message) for _, message in contents(bag, 'cmd_vel')]
+    assert max(abs(velocity.linear_x) for velocity in velocities) <= 0.30
+    assert max(abs(velocity.angular_z) for velocity in velocities) <= 1.50
+    assert velocities[-1].linear_x == velocities[-1].angular_z == 0.0
+
+
+def test_the_robot_of_separate_processes_does_the_same(
+    tmp_path: Path, processes, short_demo: Path, bundle_directory: Path
+):
+    options = ['--separate', '--model', bundle_directory, '--output', tmp_path / 'out']
+    child = processes.start('-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag', *options)
+    assert child.wait(240) == 0
+    assert '3 of 3 events as expected, 0 stray commands' in child.output
+
+
+def test_a_full_disk_ends_the_recording_and_leaves_the_robot_alone(
+    tmp_path: Path, processes, short_demo: Path, bundle_directory: Path
+):
+    out = tmp_path / 'out'
+    # The kernel's limit on the size of a file, in kB, stands in for the end of the disk.
+    command = [sys.executable, '-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag']
+    child = processes.start_program(
+        'bash', '-c', 'ulimit -f 200; exec "$@"', 'bash',
+        *command, '--model', bundle_directory, '--output', out,
+    )  # fmt: skip
+    assert child.wait(240) == 0
+    assert '3 of 3 events as expected' in child.output
+    assert re.search(
+        r'Recording to .* stopped \(file too large\); the first \d+ mess', child.output
+    )
+    assert 'Traceback' not in child.output
+    kept = contents(out / 'bag', 'audio')
+    assert len(kept) > 50
+    sequences = [message.layout.dim[3].size for _, message in kept]
+    np.testing.assert_array_equal(sequences, np.arange(len(kept)))
+
+
+def test_on_a_terminal_it_draws_live_and_gives_the_terminal_back(
+    tmp_path: Path, short_demo: Path, bundle_directory: Path
+):
+    leader, follower = pty.openpty()
+    command = [sys.executable, '-m', 'kws_imu_ros', 'run', '--input', str(short_demo / 'bag')]
+    environment = dict(os.environ, TERM='xterm', PYTHONPATH=str(REPOSITORY), COLUMNS='120')
+    options = ['--model', str(bundle_directory), '--output', str(tmp_path / 'out'), '--no-record']
+    process = subprocess.Popen(
+        [*command, *options], stdin=follower, stdout=follower, stderr=follower, env=environment
+    )
+    os.close(follower)
+    output = b''
+    deadline = time.monotonic() + 120
+    try:
+        while 'level' not in output.decode(errors='replace'):
+            assert time.monotonic() < deadline
+            output += os.read(leader, 65536)
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                output += os.read(leader, 65536)
+            except OSError:  # How Linux tells that the other end is closed.
+                break
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+    text = output.decode(errors='replace')
+    assert '\x1b[?25l' in text, 'the cursor was hidden'
+    assert text.rindex('\x1b[?25h') > text.rindex('\x1b[?25l'), 'and is back'
+    assert not (tmp_path / 'out' / 'bag').exists()
+    assert 'Traceback' not in text
