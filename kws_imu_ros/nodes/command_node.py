@@ -20,7 +20,6 @@ from geometry_msgs.msg import Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import (
     DurabilityPolicy,
@@ -44,6 +43,7 @@ from kws_imu_ros.nodes.conversions import (
     velocity_to_stamped_message,
 )
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 from kws_imu_ros.resources import share_path
@@ -74,7 +74,7 @@ AXIS_PARAMETERS = (
 )
 
 
-class CommandNode(Node):
+class CommandNode(LeanNode):
     """Turns `command` into `cmd_vel` within limits, as long as fusion is alive."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import (
     DurabilityPolicy,
@@ -42,6 +41,7 @@ from kws_imu_ros.nodes.conversions import (
     posterior_to_message,
 )
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
+from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 from kws_imu_ros.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
@@ -82,7 +82,7 @@ class _TimedInterpreter(Interpreter):
         return posteriors
 
 
-class FusionNode(Node):
+class FusionNode(LeanNode):
     """Hears and sees; publishes `voice`, `gesture`, `decision`, `command` and `fusion_alive`."""
 
     def __init__(self, **kwargs: Any) -> None:

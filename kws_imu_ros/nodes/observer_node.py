@@ -9,7 +9,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     QoSProfile,
@@ -28,6 +27,7 @@ from kws_imu_ros.nodes.conversions import (
     posterior_from_message,
     velocity_from_message,
 )
+from kws_imu_ros.nodes.lean_node import LeanNode
 
 _RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(
@@ -37,7 +37,7 @@ _LATCHED = QoSProfile(
 )
 
 
-class ObserverNode(Node):
+class ObserverNode(LeanNode):
     """Fill a run log from the topics."""
 
     def __init__(

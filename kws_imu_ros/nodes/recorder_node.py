@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 
 from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.replay_node import message_class
 from kws_imu_ros.nodes.spinning import run_nodes
@@ -45,7 +45,7 @@ TOPICS = {
 _LONGEST_QUEUE = 30_000
 
 
-class RecorderNode(Node):
+class RecorderNode(LeanNode):
     """
     Write topics to a bag until it is destroyed.
 

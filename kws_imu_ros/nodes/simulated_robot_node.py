@@ -17,7 +17,6 @@ import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
@@ -33,6 +32,7 @@ from kws_imu_ros.nodes.conversions import (
     velocity_from_message,
 )
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 
@@ -46,7 +46,7 @@ RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class SimulatedRobotNode(Node):
+class SimulatedRobotNode(LeanNode):
     """Follows `cmd_vel` in a walled arena."""
 
     def __init__(self, **kwargs: Any) -> None:
