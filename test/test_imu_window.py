@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import math
 
 import numpy as np
@@ -270,6 +271,34 @@ def test_real_gestures_with_corrupt_rows_stream_through(test_data, gesture, subj
             assert np.abs(rows[:, 3:]).max() < 4.4
     assert windows > 100
     assert not window.health.in_g
+
+
+def test_raw_rows_of_many_boards_never_leave_the_sensor_range(data_directory):
+    """Stream GRWD as its boards sent it, damage and all: one row in a hundred is corrupt."""
+    windows = absurd = stray = 0
+    paths = sorted((data_directory / 'gestures' / 'grwd').glob('swipe_*/subject_*/0.csv.gz'))
+    assert len(paths) > 20
+    for path in paths[::4]:
+        window = ImuWindow()
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines()[1:]:
+            fields = line.rstrip(',').split(',')
+            try:
+                raw, stamp_ns = [float(v) for v in fields[:6]], int(fields[9]) * MS
+            except (ValueError, IndexError):
+                continue
+            acceleration = tuple(v / 16384 * 9.80665 for v in raw[:3])
+            window.push(
+                sample(stamp_ns, acceleration, tuple(math.radians(v / 131) for v in raw[3:]))
+            )
+            rows = window.window(stamp_ns)
+            windows += rows is not None
+            assert rows is None or np.isfinite(rows).all()
+        assert not window.health.in_g
+        absurd += window.health.absurd
+        stray += window.health.corrupt_stamps
+    assert windows > 5000
+    assert absurd > 0
+    assert stray > 0
 
 
 @settings(max_examples=50, deadline=None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from sound_server import SoundServer, likeness
 
 from kws_imu_ros.audio.sources import read_audio_file
@@ -13,12 +15,14 @@ from kws_imu_ros.audio.sources import read_audio_file
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Int16MultiArray
 
-from kws_imu_ros.nodes.conversions import audio_block_from_message
+from kws_imu_ros.nodes.conversions import audio_block_from_message, time_to_message
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 NODE = 'kws_imu_ros.nodes.microphone_node'
 
 
@@ -208,3 +212,43 @@ def test_every_parameter_is_described(processes, probe, test_data):
     assert by_name['block_ms'].read_only
     assert not by_name['device'].read_only
     assert by_name['block_ms'].integer_range[0].to_value == 200
+
+
+def test_simulated_time_stamps_the_audio(processes, probe, test_data):
+    (path, *_), _ = clips(test_data)
+    audio = probe.record(Int16MultiArray, 'audio')
+    child = start(processes, input=path, use_sim_time='true', repeat='true')
+    assert child.wait_for('Reading file')
+    assert not probe.spin_until(lambda: bool(audio), 1.0)  # There is no time yet.
+    publisher = probe.node.create_publisher(ClockMessage, '/clock', 10)
+    began = time.monotonic_ns()
+
+    def tick():
+        now_ns = 1000 * 10**9 + time.monotonic_ns() - began
+        publisher.publish(ClockMessage(clock=time_to_message(now_ns)))
+        return len(audio) > 20
+
+    assert probe.spin_until(tick)
+    stamps = [audio_block_from_message(m).stamp_ns for m in audio]
+    assert 1000 * 10**9 <= stamps[0] < 1200 * 10**9
+    assert set(np.diff(stamps)) == {20_000_000}
+
+
+@pytest.mark.parametrize('node', ['microphone', 'imu'])
+def test_the_parameters_file_names_every_parameter_and_no_other(processes, probe, test_data, node):
+    path = REPOSITORY / 'config' / f'{node}.yaml'
+    (settings,) = yaml.safe_load(path.read_text()).values()
+    overrides = ['-p', f'input:={sorted((test_data / "speech_commands").glob("*/*.ogg"))[0]}']
+    if node == 'imu':
+        overrides = ['-p', 'input:=file', '-p', f'file:={test_data / "imu"}/razor_still.csv.gz']
+    overrides += ['-p', 'repeat:=true']
+    arguments = ['--ros-args', '--params-file', path, *overrides]
+    child = processes.start('-m', f'kws_imu_ros.nodes.{node}_node', *arguments)
+    assert child.wait_for('Reading')
+    answer = call(probe, ListParameters, f'{node}/list_parameters', ListParameters.Request())
+    declared = {
+        name
+        for name in answer.result.names
+        if not name.startswith(('use_sim_time', 'qos_overrides', 'start_type_description'))
+    }
+    assert declared == set(settings['ros__parameters'])

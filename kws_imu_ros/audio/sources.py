@@ -283,7 +283,7 @@ class _Chunk:
     frames: int
     steady_ns: int
     latency_s: float
-    overflowed: bool
+    lost_before: bool
 
 
 class MicrophoneSource:
@@ -378,8 +378,7 @@ class MicrophoneSource:
         self._frames_seen = 0
         block_s = self._block_ms / 1000
         self._queue: queue.Queue[_Chunk | None] = queue.Queue(int(self.QUEUE_S / block_s))
-        self._dropped = 0
-        self._reported_drops = 0
+        self._dropping = False
         self._device_clock.restart()
         self._heard_ns = time.monotonic_ns()
         try:
@@ -452,12 +451,13 @@ class MicrophoneSource:
             frames=frames,
             steady_ns=time.monotonic_ns(),
             latency_s=times.currentTime - times.inputBufferAdcTime,
-            overflowed=bool(status.input_overflow),
+            lost_before=bool(status.input_overflow) or self._dropping,
         )
         try:
             self._queue.put_nowait(chunk)
+            self._dropping = False
         except queue.Full:
-            self._dropped += frames
+            self._dropping = True
 
     def _on_finished(self) -> None:
         """Note on PortAudio's thread that the stream ended by itself."""
@@ -469,9 +469,7 @@ class MicrophoneSource:
     def _take(self, chunk: _Chunk) -> None:
         """Place a chunk in time and put its samples into the ring."""
         self._heard_ns = time.monotonic_ns()
-        dropped = self._dropped
-        if chunk.overflowed or dropped != self._reported_drops:
-            self._reported_drops = dropped
+        if chunk.lost_before:
             self._broken = True
             self._health = replace(self._health, overruns=self._health.overruns + 1)
             self._device_clock.restart()
@@ -490,7 +488,8 @@ class MicrophoneSource:
     def _block(self, samples: np.ndarray) -> AudioBlock:
         """Make a block of samples that were just popped from the ring."""
         index = self._ring.first_index - len(samples)
-        stamp_ns = self._device_clock.computer_ns(index * SECOND_NS // SAMPLE_RATE)
+        # A simulated clock that was just reset may lie less than a block after zero.
+        stamp_ns = max(0, self._device_clock.computer_ns(index * SECOND_NS // SAMPLE_RATE))
         length_ns = len(samples) * SECOND_NS // SAMPLE_RATE
         if self._broken and self._expected_ns is not None:
             lost = max(1, round((stamp_ns - self._expected_ns) / length_ns))

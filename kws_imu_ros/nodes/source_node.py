@@ -18,6 +18,7 @@ from rclpy.node import Node
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 
@@ -45,7 +46,7 @@ class Source(Protocol):
         """Give the device back."""
 
 
-class SourceNode(Node):
+class SourceNode(LeanNode):
     """
     A node around one source.
 
@@ -139,7 +140,7 @@ class SourceNode(Node):
     def _run(self) -> None:
         """Read until the node ends; runs on the source's thread."""
         try:
-            opened = not self._problem
+            opened = not self._problem and self._wait_for_clock()
             while not self._stop.is_set():
                 if self._reopen.is_set():
                     self._reopen.clear()
@@ -157,6 +158,21 @@ class SourceNode(Node):
         # A thread has nobody above it: the timer raises this where the executor sees it.
         except Exception as error:  # noqa: BLE001
             self._failure = error
+
+    def _wait_for_clock(self) -> bool:
+        """
+        Wait for /clock, if that gives the time, and start the source anew once it does.
+
+        Before its first message the time is zero, and a recording would be stamped with that.
+        Returns whether the source is open.
+        """
+        if self.now_ns() != 0:
+            return True
+        while self.now_ns() == 0:
+            if self._stop.wait(0.05):
+                return True
+        self._source.close()
+        return self._try_to_open()
 
     def _try_to_open(self) -> bool:
         """Open the source; return whether that worked."""
