@@ -217,6 +217,7 @@ class FusionPipeline:
         self._imu_spoke_ns: int | None = None
         self._counts = dict.fromkeys(_COUNTS, 0)
         self.policy.reset()
+        self._smoothers[1].reset()
         self._restart_audio()
 
     def set_policy(self, policy: Policy) -> None:
@@ -328,8 +329,9 @@ class FusionPipeline:
         self._stream.reset()
         self._hop_parts: list[np.ndarray] = []
         self._hop_length = 0
-        for smoother in self._smoothers:
-            smoother.reset()
+        voice, _, intent = self._smoothers
+        voice.reset()
+        intent.reset()
 
     def _admit(self, block: AudioBlock, steps: list[Step]) -> bool:
         """Return whether a block continues the stream, after mending the stream before it."""
