@@ -59,7 +59,7 @@ from std_msgs.msg import UInt32
 rclpy.init()
 node = rclpy.create_node('pulse')
 publisher = node.create_publisher(UInt32, 'fusion_alive', 10)
-node.create_timer(0.05, lambda: publisher.publish(UInt32()))
+node.create_timer(0.05, lambda: publisher.publish(UInt32(data=1)))
 rclpy.spin(node)
 """
 
@@ -75,7 +75,7 @@ class Person:
         self.odometry = probe.record(Odometry, 'odom')
         if pulse:
             alive = node.create_publisher(UInt32, 'fusion_alive', qos_profile_sensor_data)
-            node.create_timer(0.05, lambda: alive.publish(UInt32()))
+            node.create_timer(0.05, lambda: alive.publish(UInt32(data=1)))
 
     def until(self, condition) -> bool:
         """Spin until a condition holds; False when it never does."""
