@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from rclpy.node import Node
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.robot import Robot, RobotOptions
 
-PATIENCE_S = 5.0
+END_PATIENCE_S = 5.0
+START_PATIENCE_S = 60.0
+INPUTS = {'fusion': 'audio', 'command': 'command', 'simulated_robot': 'cmd_vel'}
 
 
 class SeparateRobot(Robot):
@@ -52,7 +55,26 @@ class SeparateRobot(Robot):
             self._children[name] = subprocess.Popen(
                 [*command, *self._ros_arguments], stdin=subprocess.DEVNULL, start_new_session=True
             )
+        self._wait_until_connected(**kwargs)
         self._create_senses(nodes, **kwargs)
+
+    def _wait_until_connected(self, **kwargs: Any) -> None:
+        """Wait until each process listens: a bag or file that starts earlier loses its start."""
+        node = Node('separate_robot', **kwargs)
+        deadline = time.monotonic() + START_PATIENCE_S
+        try:
+            waiting = list(self._names)
+            while waiting:
+                self._check_children()
+                if time.monotonic() > deadline:
+                    raise KwsImuError(
+                        f'{", ".join(waiting)} did not start within {START_PATIENCE_S:g} s; try '
+                        'again when the machine is less busy.'
+                    )
+                time.sleep(0.05)
+                waiting = [name for name in waiting if not _listens(node, name)]
+        finally:
+            node.destroy_node()
 
     def finished(self) -> bool:
         """
@@ -62,13 +84,16 @@ class SeparateRobot(Robot):
             KwsImuError: a process ended by itself, or the bag could not be played to its end.
 
         """
+        self._check_children()
+        return super().finished()
+
+    def _check_children(self) -> None:
         for name, child in self._children.items():
             if child.poll() is not None:
                 raise KwsImuError(
                     f'The process {name} ended by itself with status {child.returncode}; what it '
                     'printed above says why.'
                 )
-        return super().finished()
 
     def close(self) -> None:
         """End the processes, command first, so that the robot stands before it loses its base."""
@@ -77,7 +102,13 @@ class SeparateRobot(Robot):
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
             try:
-                child.wait(PATIENCE_S)
+                child.wait(END_PATIENCE_S)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+
+def _listens(node: Node, name: str) -> bool:
+    """Return whether the node of this name is subscribed to its input."""
+    topic = node.resolve_topic_name(INPUTS[name])
+    return any(info.node_name == name for info in node.get_subscriptions_info_by_topic(topic))
