@@ -17,7 +17,14 @@ PACKAGE = REPOSITORY / 'kws_imu_ros'
 PLAIN_ROOMS = ('audio', 'imu', 'model', 'decision', 'motion', 'bags')
 # These talk to devices, which is what their names say.
 DEVICE_FILES = ('sources.py', 'devices.py')
-HEAVY = {'tensorflow', 'tf_keras', 'tensorflow_model_optimization', 'librosa', 'matplotlib', 'numba'}
+HEAVY = {
+    'librosa',
+    'matplotlib',
+    'numba',
+    'tensorflow',
+    'tensorflow_model_optimization',
+    'tf_keras',
+}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
