@@ -50,25 +50,26 @@ def run(args: argparse.Namespace) -> int:
             args.rounds,
             lambda done, total: bars.update(task, completed=done, total=total),
         )
-    base = next((row.latency.median for row in rows if row.latency), None)
-    columns = ['bytes', 'gzipped', 'parameters', 'MACs', 'arena', 'latency us', '10-90 %', 'speed']
+    base = next((row.latency.low for row in rows if row.latency), None)
+    columns = ['bytes', 'gzipped', 'parameters', 'MACs', 'arena', 'quiet us', 'median us', 'speed']
     table = Table(
         Column('model', overflow='fold'),
         'inputs',
         *(Column(name, justify='right', no_wrap=True) for name in columns),
-        title=f'{runtime}, {args.threads} thread(s), medians of {args.rounds} rounds by turns',
+        title=f'{runtime}, {args.threads} thread(s), {args.rounds} rounds by turns',
     )
     for row in rows:
         timing = ['-', '-', '-']
         if row.latency:
             timing = [
+                f'{row.latency.low:.1f}',
                 f'{row.latency.median:.1f}',
-                f'{row.latency.low:.1f}-{row.latency.high:.1f}',
-                f'{base / row.latency.median:.2f}x',
+                f'{base / row.latency.low:.2f}x',
             ]
         sizes = (row.bytes, row.gzip_bytes, row.parameters, row.macs, row.arena_bytes)
         table.add_row(row.name, row.precision, *(f'{size:,}' for size in sizes), *timing)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
+    print('Quiet: the 10th percentile, which other work here disturbs least; speed compares it.')
     for row in rows:
         if row.problem:
             print(f'{row.name}: {row.problem}')
