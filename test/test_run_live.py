@@ -106,6 +106,8 @@ def test_a_full_disk_ends_the_recording_and_leaves_the_robot_alone(
     child = processes.start_program(
         'bash', '-c', 'ulimit -f 200; exec "$@"', 'bash',
         *command, '--model', bundle_directory, '--output', out,
+        # Shared memory segments are files, too.
+        environment={'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'},
     )  # fmt: skip
     assert child.wait(240) == 0
     assert '3 of 3 events as expected' in child.output
