@@ -89,6 +89,17 @@ def test_the_process_ends_with_its_file_and_nothing_of_it_is_lost(processes, pro
     assert probe.spin_until(lambda: audio and audio_block_from_message(audio[-1]).sequence == last)
 
 
+def test_a_file_waits_for_somebody_to_hear_its_start(processes, probe, test_data):
+    (path, *_), _ = clips(test_data)
+    child = start(processes, input=path, repeat='true')
+    assert child.wait_for('Reading file')
+    probe.spin_until(lambda: False, 3.0)  # Nobody listens yet.
+    audio = probe.record(Int16MultiArray, 'audio')
+    assert probe.spin_until(lambda: bool(audio))
+    # Two sides of the graph find each other a moment apart.
+    assert audio_block_from_message(audio[0]).sequence < 50
+
+
 @pytest.fixture
 def sound_server():
     server = SoundServer()

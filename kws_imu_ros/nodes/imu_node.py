@@ -128,7 +128,8 @@ class ImuNode(SourceNode):
         self._frame_id = declare(
             self, 'frame_id', 'imu_link', 'Frame of the samples.', read_only=True
         )
-        self._calibrate_at_start &= kind != 'file'
+        self._plays_recording = kind == 'file'
+        self._calibrate_at_start &= not self._plays_recording
         self._publisher = self.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
         self.create_service(Trigger, '~/calibrate', self._on_calibrate)
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -161,6 +162,10 @@ class ImuNode(SourceNode):
             self._window.push(sample)
             self._publisher.publish(imu_sample_to_message(sample, self._frame_id))
             self._published += 1
+
+    def listened_to(self) -> bool:
+        """Return whether it is a sensor, or somebody sees the recording."""
+        return not self._plays_recording or self._publisher.get_subscription_count() > 0
 
     def diagnose(self, seconds: float) -> tuple[list[str], dict[str, Any]]:
         """Return what is wrong with the samples, and their rate and counts."""

@@ -119,6 +119,10 @@ class MicrophoneNode(SourceNode):
         self._peak = max(self._peak, int(np.abs(reading.samples.astype(np.int32)).max()))
         self._newest_age_ns = self.now_ns() - reading.end_ns
 
+    def listened_to(self) -> bool:
+        """Return whether it is a microphone, or somebody hears the file."""
+        return self._listens or self._publisher.get_subscription_count() > 0
+
     def diagnose(self, seconds: float) -> tuple[list[str], dict[str, Any]]:
         """Return what is wrong with the audio, and its rates and counts."""
         health = self._source.health

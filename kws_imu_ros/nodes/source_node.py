@@ -8,6 +8,7 @@ is the only one that touches the source once the node runs.
 from __future__ import annotations
 
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -23,6 +24,8 @@ from kws_imu_ros.nodes.parameters import declare
 from kws_imu_ros.nodes.spinning import run_nodes
 
 READ_TIMEOUT_S = 0.2
+# A node that loads a model on a small machine takes this long, s, to subscribe.
+LISTENER_PATIENCE_S = 20.0
 # Errors of rclpy on a thread when the graph is shut down around it.
 _SHUT_DOWN = (InvalidHandle, rclpy_implementation.RCLError)
 
@@ -113,6 +116,10 @@ class SourceNode(LeanNode):
     def publish_reading(self, reading: Any) -> None:
         """Publish what the source's `read` returned; called on the source's thread."""
 
+    def listened_to(self) -> bool:
+        """Return whether to start; a recording waits for a subscriber, a device for nobody."""
+        return True
+
     @abstractmethod
     def diagnose(self, seconds: float) -> tuple[list[str], dict[str, Any]]:
         """Return warnings, one sentence each, and values, for the last `seconds`."""
@@ -140,7 +147,7 @@ class SourceNode(LeanNode):
     def _run(self) -> None:
         """Read until the node ends; runs on the source's thread."""
         try:
-            opened = not self._problem and self._wait_for_clock()
+            opened = not self._problem and self._wait_for_clock() and self._wait_for_listener()
             while not self._stop.is_set():
                 if self._reopen.is_set():
                     self._reopen.clear()
@@ -169,6 +176,21 @@ class SourceNode(LeanNode):
         if self.now_ns() != 0:
             return True
         while self.now_ns() == 0:
+            if self._stop.wait(0.05):
+                return True
+        self._source.close()
+        return self._try_to_open()
+
+    def _wait_for_listener(self) -> bool:
+        """
+        Wait for somebody who hears the start of a recording, but not for ever.
+
+        Returns whether the source is open.
+        """
+        deadline = time.monotonic() + LISTENER_PATIENCE_S
+        if self.listened_to():
+            return True
+        while not self.listened_to() and time.monotonic() < deadline:
             if self._stop.wait(0.05):
                 return True
         self._source.close()
