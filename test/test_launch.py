@@ -70,8 +70,10 @@ def test_it_starts_drives_and_ends_with_its_input(ros2_launch, probe, silence, c
     odometry = probe.record(Odometry, '/classroom/odom')
     launch = ros2_launch('namespace:=classroom', f'input:={silence}', f'composed:={composed}')
     assert probe.spin_until(lambda: velocities and odometry, 120.0)
-    nodes = {name for name, _ in probe.node.get_node_names_and_namespaces()}
-    assert {'fusion', 'command', 'simulated_robot', 'microphone'} <= nodes
+    nodes = {'fusion', 'command', 'simulated_robot', 'microphone'}
+    assert probe.spin_until(
+        lambda: nodes <= {name for name, _ in probe.node.get_node_names_and_namespaces()}
+    )
     assert launch.wait(120.0) == 0
     assert 'Traceback' not in launch.output
 
@@ -81,7 +83,7 @@ def test_ctrl_c_ends_everything_cleanly(ros2_launch, probe):
 
     velocities = probe.record(Twist, 'cmd_vel')
     launch = ros2_launch('composed:=false')
-    assert probe.spin_until(lambda: velocities, 120.0)
+    assert probe.spin_until(lambda: velocities and 'Listening with' in launch.output, 120.0)
     launch.send_signal(signal.SIGINT)
     launch.wait(60.0)
     assert 'Traceback' not in launch.output

@@ -261,6 +261,11 @@ class CommandNode(LeanNode):
         if message.data == 0:
             # Fusion lives but has lost a sense: the person's stop might not be heard or seen.
             self._controller.heartbeat_lost(self._now_ns())
+            if self._state != motion.FUSION_LOST:
+                self._state = motion.FUSION_LOST
+                self.get_logger().warning(
+                    'Fusion has lost a sense; the robot stands until a new command comes.'
+                )
             self._on_timer()
         else:
             self._controller.heartbeat(self._now_ns())

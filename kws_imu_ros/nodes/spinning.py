@@ -50,6 +50,7 @@ def run_nodes(
 
     """
     nodes: list[Node] = []
+    executor: SingleThreadedExecutor | None = None
     status, sentence = EXIT_OK, ''
     with _signals_as_flag() as interrupted:
         rclpy.init(
@@ -76,6 +77,8 @@ def run_nodes(
             )
         finally:
             _destroy(nodes)
+            if executor is not None:
+                executor.shutdown(timeout_sec=0.0)
             rclpy.try_shutdown()
     # Last: a terminal that takes no more output must not delay the zero velocity.
     if sentence:
