@@ -132,7 +132,7 @@ def rebuild(
     return new
 
 
-def copy_layer(layer: tf_keras.layers.Layer, **changes) -> tf_keras.layers.Layer:
+def copy_layer(layer: tf_keras.layers.Layer, /, **changes) -> tf_keras.layers.Layer:
     """Return an unbuilt layer of the same class and configuration, with some fields changed."""
     config = {**layer.get_config(), **changes}
     if isinstance(layer, tf_keras.layers.MultiHeadAttention):

@@ -186,11 +186,9 @@ class Coupling:
         for name, positions in self._positions.items():
             macs += sum(sizes[name, index] * n for index, n in positions.items())
             kernels += sum(sizes[name, index] for index in positions)
-            produced = self._produced.get(name)
-            if produced is None or removed is None:
-                channels += self._output_channels[name] if positions else 0
-            else:
-                channels += int((~removed[produced]).sum()) if positions else 0
+            if positions:
+                line = self._output_units[name]
+                channels += line.size if removed is None else int((~removed[line]).sum())
         parameters = sum(n for key, n in sizes.items() if key not in self._statistics)
         return Cost(macs, parameters, int8_file_bytes(kernels, channels, self._operators))
 
@@ -694,7 +692,7 @@ class Coupling:
     def _measure(self) -> None:
         self._weight_shapes, self._statistics = {}, set()
         self._positions: dict[str, dict[int, int]] = {}
-        self._output_channels: dict[str, int] = {}
+        self._output_units: dict[str, np.ndarray] = {}
         self._constant_macs = self._operators = 0
         for layer in self.model.layers:
             self._weight_shapes[layer.name] = [tuple(w.shape) for w in layer.weights]
@@ -710,7 +708,8 @@ class Coupling:
                 total[index] = total.get(index, 0) + n
             self._constant_macs += array_product_macs(call.layer, shapes)
             self._operators += not is_fused(call.layer)
-            self._output_channels[call.layer.name] = output[-1]
+            units = self._units[call.outputs[0]]
+            self._output_units[call.layer.name] = units.reshape((-1, units.shape[-1]))[0]
 
 
 def _uniform(units: np.ndarray, axis: int) -> bool:

@@ -8,6 +8,7 @@ os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
 
 import dataclasses
 import gzip
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -65,8 +66,9 @@ def prune_low_magnitude(
     if not 0 < share < 1:
         raise KwsImuError(f'the share of weights to zero is {share}; it must be between 0 and 1')
     # Imported here: only this baseline needs it, and it takes seconds.
-    from tensorflow_model_optimization.sparsity import keras as sparse
-
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='distutils Version classes')
+        from tensorflow_model_optimization.sparsity import keras as sparse
     names = [layer.name for layer in model.layers if _kernels(layer)]
     if not names:
         raise KwsImuError(f"model '{model.name}' has no convolution or dense layer to make sparse")
