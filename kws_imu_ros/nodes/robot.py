@@ -31,6 +31,9 @@ from kws_imu_ros.robot_input import AUTO, BAG, DEMO, FILE, MICROPHONE, imu_param
 # After the last message of a bag or file, time for the last decision and for the robot to stop.
 LINGER_S = 2.0
 
+# For nodes whose parameters are fixed: each executor pass looks at six services of parameters.
+_WITHOUT_SERVICES = {'start_parameter_services': False}
+
 
 @dataclass(frozen=True)
 class RobotOptions:
@@ -83,7 +86,7 @@ class Robot:
 
         """
         if self._options.simulate:
-            nodes.append(SimulatedRobotNode(**kwargs))
+            nodes.append(SimulatedRobotNode(**_WITHOUT_SERVICES, **kwargs))
         overrides = {'model': self._options.model} if self._options.model else {}
         nodes.append(FusionNode(parameter_overrides=_parameters(overrides), **kwargs))
         command = CommandNode(**kwargs)
@@ -97,7 +100,7 @@ class Robot:
             nodes.append(ImuNode(parameter_overrides=_parameters(self._imu), **kwargs))
         if self._input.kind == BAG:
             bag = _parameters({'bag': str(self._input.path)})
-            self.replay = ReplayNode(parameter_overrides=bag, **kwargs)
+            self.replay = ReplayNode(parameter_overrides=bag, **_WITHOUT_SERVICES, **kwargs)
             nodes.append(self.replay)
             self.replay.start()
             self._ended = self.replay.finished.done

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.gathering_executor import GatheringExecutor
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -50,7 +51,7 @@ def run_nodes(
 
     """
     nodes: list[Node] = []
-    executor: SingleThreadedExecutor | None = None
+    executor: GatheringExecutor | None = None
     status, sentence = EXIT_OK, ''
     with _signals_as_flag() as interrupted:
         rclpy.init(
@@ -59,7 +60,7 @@ def run_nodes(
         )
         try:
             create(nodes)
-            executor = SingleThreadedExecutor()
+            executor = GatheringExecutor()
             for node in nodes:
                 executor.add_node(node)
             # Without a timeout: each node has a timer that wakes this loop at least once a second.
