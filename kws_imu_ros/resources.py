@@ -47,5 +47,7 @@ def share_path(*parts: str) -> Path:
     """
     path = share_directory().joinpath(*parts)
     if not path.exists():
-        raise KwsImuError(f'{path} is missing; install the package again or give the path yourself.')
+        raise KwsImuError(
+            f'{path} is missing; install the package again or give the path yourself.'
+        )
     return path
