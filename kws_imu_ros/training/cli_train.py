@@ -80,21 +80,26 @@ def run(args: argparse.Namespace) -> int:
         '--speech': args.speech, '--gestures': args.gestures, '--activities': args.activities,
         '--streams': args.streams,
     }  # fmt: skip
-    command = f'kws-imu evaluate --model {shlex.quote(f"{recipe.name}/{version}")} ' + ' '.join(
-        f'{option} {option[2:].upper()}' for option, folder in folders.items() if folder
-    )
-    command += ' --split validation --json'
+    # Where the folders lie is nobody's business but this machine's.
+    options = ' '.join(f'{option} {option[2:].upper()}' for option, path in folders.items() if path)
+    recipe_name = args.recipe.name if args.recipe else 'release.yaml'
+    training_command = f'kws-imu train --recipe {shlex.quote(recipe_name)} {options}'
+    model = shlex.quote(f'{recipe.name}/{version}')
+    command = f'kws-imu evaluate --model {model} {options} --split validation --json'
     cache = work / 'decoded_audio'
     thresholds = {}
     if args.streams:
         print('thresholds: one false accept per hour', file=sys.stderr)
         thresholds = {
             'voice': calibrate_voice(
-                bundle_of(runner, int8, version, {}), args.speech, args.streams, cache
+                bundle_of(runner, int8, version, training_command, {}),
+                args.speech,
+                args.streams,
+                cache,
             )
         }
     results = evaluate(
-        bundle_of(runner, int8, version, {}, thresholds),
+        bundle_of(runner, int8, version, training_command, {}, thresholds),
         args.speech,
         args.gestures,
         args.activities,
@@ -102,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
         args.streams,
         cache=cache,
     )
-    bundle = bundle_of(runner, int8, version, metrics_of(results, command), thresholds)
+    bundle = bundle_of(
+        runner, int8, version, training_command, metrics_of(results, command), thresholds
+    )
     bundle = write_bundle(args.output, bundle, model_card(bundle, results, command))
     for section in ('voice', 'gesture', 'conflict'):
         accuracy = results[section].get('balanced_accuracy' if section == 'gesture' else 'accuracy')

@@ -14,6 +14,7 @@ import numpy as np
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.audio.frontend import log_mel
+from kws_imu_ros.decision.decision import Decision
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import PolicyTable
 from kws_imu_ros.imu.sample import ImuSample
@@ -25,6 +26,8 @@ from kws_imu_ros.training.speech_data import SAMPLE_RATE, speech_end
 
 BLOCK_SAMPLES = 320
 START_NS = 1_000_000_000
+# Word and gesture this near to the end of the pairing window may fall on either side of it.
+EDGE_NS = 80_000_000
 DIRECTIONS = ('left', 'right', 'up', 'down')
 
 Progress = Callable[[int, int], None]
@@ -132,11 +135,15 @@ def stream(
     return steps
 
 
+def accepts(steps: Sequence[Step]) -> list[Decision]:
+    """Return the accepting decisions of steps."""
+    return [s.decision for s in steps if s.decision and s.decision.outcome == 'accept']
+
+
 def first_gesture(steps: Sequence[Step]) -> tuple[str, int]:
     """Return the gesture that was acted on first and its time; ('none', 0) without one."""
-    for step in steps:
-        if step.decision and step.decision.outcome == 'accept':
-            return step.decision.seen.label, step.stamp_ns
+    for decision in accepts(steps):
+        return decision.seen.label, decision.stamp_ns
     return 'none', 0
 
 
@@ -186,11 +193,9 @@ def evaluate_everyday(
     for i, recording in enumerate(recordings):
         time = np.arange(len(recording.motion)) / RATE_HZ
         steps = stream(interpreter, table, [], list(imu_samples(time, recording.motion)))
-        for step in steps:
-            if step.decision and step.decision.outcome == 'accept':
-                false += 1
-                label = step.decision.seen.label
-                kinds[label] = kinds.get(label, 0) + 1
+        for decision in accepts(steps):
+            false += 1
+            kinds[decision.seen.label] = kinds.get(decision.seen.label, 0) + 1
         seconds += len(time) / RATE_HZ
         if progress:
             progress(i + 1, len(recordings))
@@ -217,8 +222,8 @@ def evaluate_conflicts(
 
     clips: int16 (n, 16000) with their words. The hand is at rest again between half a second
     before and half a second after the end of the word. A pair counts when each sense alone,
-    streamed without the other, was understood; it is right when the last accepted intent is the
-    hand's.
+    streamed without the other, was understood, both within the policy's pairing window; it is
+    right when the last accepted intent is the hand's.
     """
     rng = np.random.default_rng(seed)
     spoken = [i for i, word in enumerate(words) if word in DIRECTIONS]
@@ -247,21 +252,15 @@ def evaluate_conflicts(
         samples = list(
             imu_samples(recording.time, recording.motion, START_NS + int(begin * 1e9), rest=1.5)
         )
-        heard = [
-            s.decision.intent
-            for s in stream(interpreter, table, blocks, [])
-            if s.decision and s.decision.outcome == 'accept'
-        ]
-        seen, _ = first_gesture(stream(interpreter, table, [], samples))
-        if heard != [words[clip_index]] or seen != recording.gesture:
+        heard = accepts(stream(interpreter, table, blocks, []))
+        seen, seen_ns = first_gesture(stream(interpreter, table, [], samples))
+        if [d.intent for d in heard] != [words[clip_index]] or seen != recording.gesture:
+            continue
+        if abs(heard[0].stamp_ns - seen_ns) > table.pairing_window_ns - EDGE_NS:
             continue
         both_right += 1
-        fused = [
-            s.decision.intent
-            for s in stream(interpreter, table, blocks, samples)
-            if s.decision and s.decision.outcome == 'accept'
-        ]
-        right += bool(fused) and fused[-1] == wanted
+        fused = accepts(stream(interpreter, table, blocks, samples))
+        right += bool(fused) and fused[-1].intent == wanted
         if progress:
             progress(tried, count)
     return {

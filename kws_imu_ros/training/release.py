@@ -94,11 +94,14 @@ def bundle_of(
     runner: StageRunner,
     model_bytes: bytes,
     version: str,
+    command: str,
     metrics: Mapping[str, Metric],
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Bundle:
     """
     Return the bundle of a trained network, checked, in memory.
+
+    command: what trains it again.
 
     Raises:
         KwsImuError: model and manifest do not fit.
@@ -123,7 +126,7 @@ def bundle_of(
             name: DataSource(digest, SPLIT_RULES[name], {'training': counts[name]})
             for name, digest in data.digests.items()
         },
-        recipe=recipe.to_json(),
+        recipe={'command': command, **recipe.to_json()},
         metrics=metrics,
         front_end=runner.front_end,
         imu=runner.imu,

@@ -26,6 +26,9 @@ class SpeechAugmentation:
     speed: factor. shift_ms: earlier (negative) to later. gain_db. noise_probability: share of the
     clips that get background noise at snr_db. vocal_tract: frequency warp factor of the mel bank.
     time_mask, frequency_mask: most frames or mel bins one of `masks` SpecAugment masks may cover.
+    unknown_share: share of the clips that become 'unknown' beyond that class's own share;
+    confusing_share: share of the unknown clips that are made to confuse (see `_confusing`).
+    babble_probability: share of the noisy clips whose noise is other people's words.
     """
 
     speed: tuple[float, float] = (0.85, 1.2)
@@ -37,6 +40,9 @@ class SpeechAugmentation:
     time_mask: int = 8
     frequency_mask: int = 6
     masks: int = 2
+    unknown_share: float = 0.2
+    confusing_share: float = 0.5
+    babble_probability: float = 0.2
 
 
 class FeatureBatch:
@@ -103,6 +109,8 @@ class SpeechBatches:
         self._silence_label, self._unknown_label = silence_label, unknown_label
         self._by_class = [np.flatnonzero(labels == k) for k in range(class_count)]
         self._ends = np.array([speech_end(clip) for clip in samples])
+        self._starts = np.array([CLIP_SAMPLES - speech_end(clip[::-1]) for clip in samples])
+        self._spoken = np.flatnonzero(labels != silence_label)
 
     def batch(
         self, size: int, rng: np.random.Generator, labels: np.ndarray | None = None
@@ -114,11 +122,14 @@ class SpeechBatches:
         """
         if labels is None:
             labels = rng.integers(len(self._by_class), size=size)
-            # The world outside the vocabulary is larger than any word: twice the clips.
-            labels[rng.random(size) < 0.08] = self._unknown_label
+            # The world outside the vocabulary is larger than any word.
+            labels[rng.random(size) < self._augmentation.unknown_share] = self._unknown_label
+        a = self._augmentation
         audio = np.zeros((size, CLIP_SAMPLES), np.float32)
         for i, label in enumerate(labels):
-            if label != self._silence_label:
+            if label == self._unknown_label and rng.random() < a.confusing_share:
+                audio[i] = self._confusing(rng)
+            elif label != self._silence_label:
                 audio[i] = self._speech(self._by_class[label], rng)
         self._add_noise(audio, labels, rng)
         warp = rng.integers(len(self._warps), size=size)
@@ -142,12 +153,63 @@ class SpeechBatches:
         clip = np.interp(positions, np.arange(CLIP_SAMPLES), clip, left=0.0, right=0.0)
         return clip * 10.0 ** (rng.uniform(*a.gain_db) / 20.0)
 
+    def _confusing(self, rng: np.random.Generator) -> np.ndarray:
+        """
+        Return a second that is speech but no command, float32 (16000,).
+
+        Running speech is full of pieces that sound like commands, and no clip of a single word is:
+        half of these are pieces of words spliced together, no command ever whole, the others are
+        words one after the other or backwards.
+        """
+        a = self._augmentation
+        draw = rng.random()
+        if draw < 0.25:
+            clip = self._samples[self._spoken[rng.integers(len(self._spoken))]][::-1]
+            clip = clip.astype(np.float32) / 32768.0
+        else:
+            pieces, length = [], 0
+            while length < 2 * CLIP_SAMPLES:
+                pieces.append(self._piece(rng, whole=draw < 0.5))
+                length += len(pieces[-1])
+            clip = np.concatenate(pieces)
+        speed = rng.uniform(0.9, 1.4)
+        start = rng.uniform(0.0, max(0.0, len(clip) - CLIP_SAMPLES * speed))
+        positions = start + np.arange(CLIP_SAMPLES) * speed
+        clip = np.interp(positions, np.arange(len(clip)), clip, left=0.0, right=0.0)
+        return clip * 10.0 ** (rng.uniform(*a.gain_db) / 20.0)
+
+    def _piece(self, rng: np.random.Generator, whole: bool) -> np.ndarray:
+        """Return a whole unknown word, or a piece of any word, with soft edges, float32 (n,)."""
+        candidates = self._by_class[self._unknown_label] if whole else self._spoken
+        index = candidates[rng.integers(len(candidates))]
+        start, end = self._starts[index], self._ends[index]
+        if not whole:
+            # At most half of a command, so that it never is one.
+            most = 0.9 if self._labels[index] == self._unknown_label else 0.5
+            length = int((end - start) * rng.uniform(0.2, most))
+            start = start + rng.integers(0, max(1, end - start - length))
+            end = start + length
+        piece = self._samples[index][start:end].astype(np.float32) / 32768.0
+        piece *= 0.1 / (np.sqrt(np.mean(piece**2)) + 1e-4) if len(piece) else 1.0
+        edge = min(80, len(piece) // 2)
+        if edge:
+            ramp = np.linspace(0.0, 1.0, edge, dtype=np.float32)
+            piece[:edge] *= ramp
+            piece[-edge:] *= ramp[::-1]
+        return np.concatenate((piece, np.zeros(rng.integers(160, 1600), np.float32)))
+
     def _add_noise(self, audio: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
         a = self._augmentation
         for i, label in enumerate(labels):
-            source = self._noise[rng.integers(len(self._noise))]
-            start = rng.integers(0, len(source) - CLIP_SAMPLES + 1)
-            noise = source[start : start + CLIP_SAMPLES]
+            lowest_snr, highest_snr = a.snr_db
+            if label != self._silence_label and rng.random() < a.babble_probability:
+                noise = self._confusing(rng)
+                # Of two words equally loud nobody could say which one was meant.
+                lowest_snr = max(lowest_snr, 5.0)
+            else:
+                source = self._noise[rng.integers(len(self._noise))]
+                start = rng.integers(0, len(source) - CLIP_SAMPLES + 1)
+                noise = source[start : start + CLIP_SAMPLES]
             if label == self._silence_label:
                 # From digital zero to full volume, evenly in decibels and in amplitude.
                 draw = rng.random()
@@ -160,7 +222,8 @@ class SpeechBatches:
                 power = np.mean(noise**2) + 1e-12
                 # Word power over the loudest half second, so that pauses do not count.
                 speech = np.mean(audio[i] ** 2) * 2.0 + 1e-12
-                gain = np.sqrt(speech / power / 10.0 ** (rng.uniform(*a.snr_db) / 10.0))
+                snr_db = rng.uniform(lowest_snr, highest_snr)
+                gain = np.sqrt(speech / power / 10.0 ** (snr_db / 10.0))
                 audio[i] += noise * min(gain, 3.0)
 
     def _mask(self, log_mel: np.ndarray, rng: np.random.Generator) -> None:
