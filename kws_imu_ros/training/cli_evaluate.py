@@ -142,22 +142,38 @@ def _streaming(
     interpreter: Any, table: Any, speech: Path, streams: Path, split: str, cache: Any, progress: Any
 ) -> dict[str, Any]:
     """Return false accepts and rejects over long audio, and thresholds for one an hour."""
+    from kws_imu_ros.decision.policy import VOICE_THRESHOLD
     from kws_imu_ros.training import streaming
 
     peaks = voice_peaks(interpreter, table, speech, streams, split, cache, progress)
-    thresholds, accepts, rejects = streaming.choose_thresholds(peaks)
+    _, accepts, rejects = streaming.choose_thresholds(peaks)
+    used = interpreter.manifest.thresholds.get('voice', {})
+    used = {label: used.get(label, VOICE_THRESHOLD) for label in peaks.negative}
+    said = sum(map(len, peaks.positive.values()))
     return {
         'hours_of_negatives': peaks.hours,
-        'words_mixed_in': sum(map(len, peaks.positive.values())),
+        'words_mixed_in': said,
+        # With thresholds chosen for at most one false accept an hour ...
         'false_accepts_per_hour': accepts,
         'false_reject_rate': rejects,
-        'thresholds': thresholds,
+        # ... and with those that the bundle carries.
+        'shipped_false_accepts_per_hour': sum(
+            peaks.false_accepts(label, threshold) for label, threshold in used.items()
+        )
+        / peaks.hours,
+        'shipped_false_reject_rate': sum(
+            peaks.misses(label, threshold) for label, threshold in used.items()
+        )
+        / said,
+        'false_stops_per_hour': float((peaks.false_stops >= table.stop_word_threshold).sum())
+        / peaks.hours,
+        'missed_stop_rate': float((peaks.true_stops < table.stop_word_threshold).mean()),
         'det': streaming.det_curve(peaks),
     }
 
 
 def calibrate_voice(bundle: Any, speech: Path, streams: Path, cache: Path | None) -> dict:
-    """Return the thresholds of the words for one false accept an hour, on validation people."""
+    """Return thresholds of the words, chosen on validation people."""
     from kws_imu_ros.decision.table import load_table
     from kws_imu_ros.model.interpreter import Interpreter
     from kws_imu_ros.resources import share_path
@@ -165,7 +181,7 @@ def calibrate_voice(bundle: Any, speech: Path, streams: Path, cache: Path | None
 
     table = load_table(share_path('config', 'policy.yaml'))
     peaks = voice_peaks(Interpreter(bundle), table, speech, streams, 'validation', cache, None)
-    return streaming.choose_thresholds(peaks)[0]
+    return streaming.practical_thresholds(peaks)
 
 
 def voice_peaks(
@@ -195,9 +211,7 @@ def voice_peaks(
         negatives,
         data.samples[spoken],
         [labels[k] for k in data.labels[spoken]],
-        table.voice_hops,
-        table.voice_release,
-        ('unknown', 'silence'),
+        table,
         progress,
     )
 

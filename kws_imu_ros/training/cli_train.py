@@ -87,17 +87,13 @@ def run(args: argparse.Namespace) -> int:
     model = shlex.quote(f'{recipe.name}/{version}')
     command = f'kws-imu evaluate --model {model} {options} --split validation --json'
     cache = work / 'decoded_audio'
-    thresholds = {}
+    gestures = [label for label in recipe.gesture_labels if label != 'none']
+    thresholds = {'gesture': dict.fromkeys(gestures, recipe.gesture_threshold)}
     if args.streams:
-        print('thresholds: one false accept per hour', file=sys.stderr)
-        thresholds = {
-            'voice': calibrate_voice(
-                bundle_of(runner, int8, version, training_command, {}),
-                args.speech,
-                args.streams,
-                cache,
-            )
-        }
+        print('thresholds: on validation people over long audio', file=sys.stderr)
+        thresholds['voice'] = calibrate_voice(
+            bundle_of(runner, int8, version, training_command, {}), args.speech, args.streams, cache
+        )
     results = evaluate(
         bundle_of(runner, int8, version, training_command, {}, thresholds),
         args.speech,

@@ -69,7 +69,11 @@ class QuantizeRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe; see the module."""
+    """
+    A whole recipe; see the module.
+
+    gesture_threshold: smoothed posterior from which a gesture acts without a word, for the bundle.
+    """
 
     name: str
     version: str
@@ -82,6 +86,7 @@ class Recipe:
     distillation: DistillationRecipe = field(default_factory=DistillationRecipe)
     speech_augmentation: SpeechAugmentation = field(default_factory=SpeechAugmentation)
     imu_augmentation: ImuAugmentation = field(default_factory=ImuAugmentation)
+    gesture_threshold: float = 0.7
     voice_labels: tuple[str, ...] = VOICE_LABELS
     gesture_labels: tuple[str, ...] = GESTURE_LABELS
     intent_labels: tuple[str, ...] = INTENT_LABELS

@@ -10,12 +10,13 @@ gives the whole curve of false accepts per hour against the false reject rate (a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from kws_imu_ros.audio.frontend import log_mel
+from kws_imu_ros.decision.table import PolicyTable
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.training.speech_data import (
@@ -30,7 +31,7 @@ HOP_SAMPLES = 640
 HOPS_PER_SECOND = SAMPLE_RATE // HOP_SAMPLES
 POSITIVE_SPACING_S = 3
 POSITIVE_SNR_DB = 10.0
-THRESHOLDS = np.round(np.arange(0.3, 0.996, 0.005), 3)
+THRESHOLDS = np.round(np.arange(0.5, 0.996, 0.005), 3)
 
 Progress = Callable[[int, int], None]
 
@@ -43,11 +44,15 @@ class DetectionPeaks:
     negative: label -> peaks of its stretches in audio in which it was not said.
     positive: label -> peak around each time it was said.
     hours: length of the negatives.
+    Labels that stop the robot are on their own, on raw posteriors, as the policy treats them:
+    `false_stops` and `true_stops` are the peaks of negatives and of positives.
     """
 
     negative: Mapping[str, np.ndarray]
     positive: Mapping[str, np.ndarray]
     hours: float
+    false_stops: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    true_stops: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
     def false_accepts(self, label: str, threshold: float) -> int:
         """Return how often the label was accepted though nobody said it."""
@@ -161,35 +166,45 @@ def detection_peaks(
     negatives: np.ndarray,
     clips: np.ndarray,
     words: Sequence[str],
-    hops: int,
-    release: float,
-    ignored: Sequence[str],
+    table: PolicyTable,
     progress: Progress | None = None,
 ) -> DetectionPeaks:
     """
     Run negatives and mixed positives through the network.
 
-    clips, words: int16 (n, 16000) and their labels. hops, release: smoothing and release threshold
-    of the policy. ignored: labels that never act (unknown, silence).
+    clips, words: int16 (n, 16000) and their labels. table: the policy, for its smoothing, release
+    threshold and stop words.
     """
     labels = interpreter.manifest.labels['voice']
-    commands = [label for label in labels if label not in ignored]
+    ignored = {table.voice_background, *table.voice_unknown}
     raw = voice_stream(interpreter, negatives, progress)
-    smoothed = smooth(raw, hops)
+    smoothed = smooth(raw, table.voice_hops)
     negative = {
-        label: stretch_peaks(smoothed[:, labels.index(label)], release) for label in commands
+        label: stretch_peaks(
+            (raw if label in table.stop_words else smoothed)[:, labels.index(label)],
+            table.voice_release,
+        )
+        for label in labels
+        if label not in ignored
     }
-    smoothed = smooth(voice_stream(interpreter, positive_audio(clips, negatives), progress), hops)
+    raw = voice_stream(interpreter, positive_audio(clips, negatives), progress)
+    smoothed = smooth(raw, table.voice_hops)
     spacing = POSITIVE_SPACING_S * HOPS_PER_SECOND
-    positive: dict[str, list[float]] = {label: [] for label in commands}
+    positive: dict[str, list[float]] = {label: [] for label in negative}
     for i, (clip, word) in enumerate(zip(clips, words, strict=True)):
         begin = i * spacing + HOPS_PER_SECOND
         end = begin + speech_end(clip) // HOP_SAMPLES + HOPS_PER_SECOND
-        positive[word].append(smoothed[begin:end, labels.index(word)].max())
+        scores = raw if word in table.stop_words else smoothed
+        positive[word].append(scores[begin:end, labels.index(word)].max())
+    found = {label: np.array(values, np.float32) for label, values in positive.items()}
+    stops = [label for label in negative if label in table.stop_words]
+    nothing = np.empty(0, np.float32)
     return DetectionPeaks(
-        negative,
-        {label: np.array(values, np.float32) for label, values in positive.items()},
+        {label: peaks for label, peaks in negative.items() if label not in stops},
+        {label: peaks for label, peaks in found.items() if label not in stops},
         len(negatives) / SAMPLE_RATE / 3600.0,
+        np.concatenate([nothing, *(negative[label] for label in stops)]),
+        np.concatenate([nothing, *(found[label] for label in stops)]),
     )
 
 
@@ -249,3 +264,20 @@ def choose_thresholds(
         hourly(chosen),
         sum(misses[k][i] for k, i in chosen.items()) / total,
     )
+
+
+def practical_thresholds(
+    peaks: DetectionPeaks, false_accepts_per_hour: float = 1.0, most_rejects: float = 0.1
+) -> dict[str, float]:
+    """
+    Choose thresholds for the budget, or for the least excess over it that still hears people.
+
+    A robot that rejects more than `most_rejects` of what is said is of no use, so the budget is
+    doubled until it does not.
+    """
+    budget = false_accepts_per_hour
+    thresholds, _, rejects = choose_thresholds(peaks, budget)
+    while rejects > most_rejects and budget < 1e4:
+        budget *= 2.0
+        thresholds, _, rejects = choose_thresholds(peaks, budget)
+    return thresholds
