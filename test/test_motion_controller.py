@@ -367,3 +367,63 @@ def test_no_history_breaks_a_promise(history):
                 assert abs(after.angular_z) <= abs(before.angular_z)
             if robot.now > moves_until + skew + 300 * MS:
                 assert after == REST
+
+
+def test_a_command_that_was_given_before_a_stop_never_moves_the_robot():
+    robot = Robot()
+    robot.tick(20)
+    assert robot.say('stop').accepted
+    robot.tick(2)
+    # From another sender, on a slower road.
+    result = robot.say('up', age=0.3)
+    assert (result.accepted, result.code) == (False, 'overtaken')
+    assert robot.tick(20) == REST
+    assert robot.say('up').accepted
+    assert robot.tick(5) != REST
+
+
+def test_a_command_that_was_given_during_the_emergency_stop_is_not_obeyed_after_it():
+    robot = Robot()
+    robot.controller.emergency_stop(True, robot.now)
+    robot.tick(10)
+    robot.controller.emergency_stop(False, robot.now + 20 * MS)
+    robot.now += 21 * MS
+    result = robot.controller.command('up', robot.now - 10 * MS, robot.now)
+    assert (result.accepted, result.code) == (False, 'overtaken')
+    assert robot.tick(20) == REST
+    assert robot.say('up').accepted
+    assert robot.tick(5) != REST
+
+
+def test_a_command_that_was_given_while_fusion_was_dead_is_not_obeyed_when_it_lives():
+    robot = Robot()
+    robot.tick(5)
+    robot.fusion = False
+    robot.tick(20)
+    assert robot.controller.state == motion.FUSION_LOST
+    robot.fusion = True
+    robot.tick()
+    result = robot.say('up', age=0.2)
+    assert (result.accepted, result.code) == (False, 'overtaken')
+    assert robot.tick(20) == REST
+
+
+def test_a_shorter_lifetime_holds_for_the_drive_under_way():
+    robot = Robot()
+    robot.say('up')
+    robot.tick(10)
+    robot.controller.table = dataclasses.replace(TABLE, command_lifetime=0.3)
+    assert robot.tick(8) == REST
+    assert robot.tick(20) == REST
+
+
+def test_after_a_pause_of_its_own_speed_grows_from_rest():
+    robot = Robot()
+    robot.say('up')
+    cruise = robot.tick(15).linear_x
+    # The process was suspended; the base has stopped by itself meanwhile.
+    robot.now += 1_000 * MS
+    velocities = [robot.tick().linear_x for _ in range(8)]
+    assert velocities[0] <= TABLE.limits.linear.max_acceleration * 0.1 + 1e-9
+    assert velocities == sorted(velocities)
+    assert velocities[-1] == pytest.approx(cruise)

@@ -11,6 +11,9 @@ from kws_imu_ros.motion.velocity import Velocity
 # have to be taken before fusion counts as dead. During the pause nothing was published, and the
 # base has stopped by itself.
 GRACE_AFTER_PAUSE = 0.1
+# After a pause of our own this long, in s, the base has stopped by itself (the usual cmd_vel
+# timeout of bases): speed grows from rest again and does not jump to what it was.
+BASE_TIMEOUT = 0.5
 
 STANDING = 'standing'
 DRIVING = 'driving'
@@ -25,7 +28,7 @@ class CommandResult:
     What became of a command.
 
     accepted: it was understood and has its effect.
-    code: 'accepted', 'unknown', 'stale', 'future', 'emergency_stop' or 'fusion_lost'.
+    code: 'accepted', 'unknown', 'stale', 'future', 'overtaken', 'emergency_stop' or 'fusion_lost'.
     reason: one plain sentence for people.
     """
 
@@ -56,7 +59,8 @@ class MotionController:
       is forgotten; a new one is needed.
     - The emergency stop sets velocity to zero at once and holds it until it is released; commands
       given meanwhile are forgotten.
-    - `stop` is obeyed whatever its age.
+    - `stop` is obeyed whatever its age, and a command that was given before the latest stop, of
+      whatever kind, never moves the robot, even if it arrives after it.
     - When time runs backwards, the command is forgotten: its age can no longer be told.
     """
 
@@ -77,6 +81,7 @@ class MotionController:
         self._forgiven = False
         self._velocity = Velocity()
         self._active: _ActiveCommand | None = None
+        self._stopped_ns: int | None = None
         self._last_drive: Drive | None = None
         self._scale = 1.0
         self._emergency_stop = False
@@ -143,10 +148,16 @@ class MotionController:
         self._heartbeat_ns = None
         self._halt()
 
-    def emergency_stop(self, engage: bool) -> None:
-        """Engage the latched emergency stop, or release it; a released robot stays at rest."""
-        self._emergency_stop = engage
-        if engage:
+    def emergency_stop(self, engage: bool, now_ns: int | None = None) -> None:
+        """
+        Engage the latched emergency stop, or release it; a released robot stays at rest.
+
+        now_ns: the time now, None for that of the last input.
+        """
+        if now_ns is not None:
+            self._advance(now_ns)
+        was_engaged, self._emergency_stop = self._emergency_stop, engage
+        if engage or was_engaged:
             self._halt()
             self._scale = 1.0
 
@@ -161,6 +172,7 @@ class MotionController:
 
         """
         self._advance(max(stamp_ns, self._now_ns or stamp_ns) if now_ns is None else now_ns)
+        assert self._now_ns is not None
         profile = self._table.profile(intent)
         if profile is None:
             return CommandResult(
@@ -171,6 +183,7 @@ class MotionController:
             )
         if isinstance(profile, Stop):
             self._active = None
+            self._note_stop(min(stamp_ns, self._now_ns))
             return CommandResult(True, 'accepted', 'The robot stops.')
         if self._emergency_stop:
             return CommandResult(
@@ -184,7 +197,12 @@ class MotionController:
                 'fusion_lost',
                 f'The command {intent!r} is ignored: fusion gives no sign of life.',
             )
-        assert self._now_ns is not None
+        if self._stopped_ns is not None and stamp_ns < self._stopped_ns:
+            return CommandResult(
+                False,
+                'overtaken',
+                f'The command {intent!r} is ignored: it was given before the robot was stopped.',
+            )
         age_ns = self._now_ns - stamp_ns
         drive = self._resolve(profile)
         lifetime = self._table.command_lifetime
@@ -241,13 +259,17 @@ class MotionController:
         dt = 0.0 if self._updated_ns is None else max(now_ns - self._updated_ns, 0) / 1e9
         self._updated_ns = now_ns if self._updated_ns is None else max(now_ns, self._updated_ns)
         self._forgive_own_pause(now_ns, dt)
+        if dt > BASE_TIMEOUT:
+            self._velocity = Velocity()
         if self._emergency_stop or not self.fusion_alive:
             self._halt()
             return self._velocity
         limits = self._table.limits
         target = Velocity()
         if self._active is not None:
-            remaining_ns = self._active.stamp_ns + self._active.lifetime_ns - now_ns
+            # The table may have been changed since the command was given.
+            lifetime_ns = min(self._active.lifetime_ns, _nanoseconds(self._table.command_lifetime))
+            remaining_ns = self._active.stamp_ns + lifetime_ns - now_ns
             if remaining_ns <= 0:
                 self._active = None
             else:
@@ -284,6 +306,11 @@ class MotionController:
     def _halt(self) -> None:
         self._active = None
         self._velocity = Velocity()
+        if self._now_ns is not None:
+            self._note_stop(self._now_ns)
+
+    def _note_stop(self, stamp_ns: int) -> None:
+        self._stopped_ns = max(stamp_ns, self._stopped_ns or stamp_ns)
 
     def _advance(self, now_ns: int) -> None:
         """Move the clock on; forget the command where time jumped backwards."""
@@ -292,6 +319,7 @@ class MotionController:
         elif self._now_ns - now_ns > _nanoseconds(self._table.max_clock_skew):
             self._active = None
             self._heartbeat_ns = None
+            self._stopped_ns = None
             self._updated_ns = now_ns
             self._now_ns = now_ns
         # Less is no jump: inputs that were stamped by several senders overlap a little.

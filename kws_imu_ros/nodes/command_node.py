@@ -9,6 +9,7 @@ driver has and as the simulated robot shows.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -20,6 +21,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
 from rclpy.qos import (
     DurabilityPolicy,
@@ -285,7 +287,7 @@ class CommandNode(LeanNode):
     def _set_emergency_stop(self, engage: bool) -> None:
         if engage != self._controller.emergency_stopped:
             self.get_logger().warning(f'Emergency stop {"engaged" if engage else "released"}.')
-        self._controller.emergency_stop(engage)
+        self._controller.emergency_stop(engage, self._now_ns())
         self._emergency_publisher.publish(Bool(data=engage))
         if engage:
             self._publish(Velocity())
@@ -324,6 +326,13 @@ class CommandNode(LeanNode):
             warnings.append('The emergency stop is engaged; release it to drive.')
         if controller.state == motion.FUSION_LOST:
             warnings.append('Fusion gives no sign of life; the robot stands.')
+        fusions = self.count_publishers('fusion_alive')
+        if fusions > 1:
+            # Two robots of one classroom that share names obey each other's pupils.
+            warnings.append(
+                f'{fusions} fusion nodes command this robot; give each robot a ROS_DOMAIN_ID or a '
+                'namespace of its own.'
+            )
         if self._last_refusal:
             warnings.append(self._last_refusal)
         self._last_refusal = ''
@@ -360,7 +369,9 @@ class CommandNode(LeanNode):
         """Publish zero, wait a moment for it to arrive, and leave."""
         if self._velocity_publisher is not None and self.context.ok():
             self._publish(Velocity())
-            self._velocity_publisher.wait_for_all_acked(Duration(seconds=0.2))
+            # Not every middleware can tell; those that cannot have sent it all the same.
+            with contextlib.suppress(rclpy_implementation.RCLError):
+                self._velocity_publisher.wait_for_all_acked(Duration(seconds=0.2))
         self._velocity_publisher = None
         super().destroy_node()
 

@@ -13,6 +13,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown  # Humble's rclpy itself has no such name.
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.gathering_executor import GatheringExecutor
@@ -24,7 +25,7 @@ EXIT_USER_ERROR = 2
 # How long, in s, a process may take for its last words before a further signal ends it.
 PATIENCE_S = 2.0
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def run_nodes(
@@ -80,7 +81,7 @@ def run_nodes(
             _destroy(nodes)
             if executor is not None:
                 executor.shutdown(timeout_sec=0.0)
-            rclpy.try_shutdown()
+            try_shutdown()
     # Last: a terminal that takes no more output must not delay the zero velocity.
     if sentence:
         print(sentence, file=sys.stderr, flush=True)
