@@ -100,6 +100,21 @@ def test_broken_audio_names_the_file(test_data, tmp_path):
         load_speech(tmp_path, 'all', VOICE_LABELS)
 
 
+def test_one_broken_file_among_many_is_left_out(test_data, tmp_path, capsys):
+    shutil.copytree(test_data / 'speech_commands', tmp_path / 's')
+    (tmp_path / 's' / 'cat' / 'a_nohash_0.ogg').write_bytes(b'')
+    whole = load_speech(test_data / 'speech_commands', 'all', VOICE_LABELS)
+    found = load_speech(tmp_path / 's', 'all', VOICE_LABELS)
+    assert np.array_equal(whole.samples, found.samples) and whole.digest == found.digest
+    assert 'left out' in capsys.readouterr().err
+
+
+def test_an_evaluation_needs_no_whole_vocabulary(test_data, tmp_path):
+    shutil.copytree(test_data / 'speech_commands' / 'yes', tmp_path / 'yes')
+    clips = load_speech(tmp_path, 'validation', VOICE_LABELS)
+    assert clips.words == ('yes',)
+
+
 def test_noise_is_split_in_time_and_silence_reaches_from_nothing_to_full(test_data):
     folder = test_data / 'speech_commands'
     parts = {s: load_noise(folder, s)[0] for s in ('training', 'validation', 'testing')}

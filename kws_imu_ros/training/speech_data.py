@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,20 +120,22 @@ def load_speech(
     progress: called with (done, total) now and then.
 
     Raises:
-        KwsImuError: missing folder, unreadable file, no clip, or a label without any clip.
+        KwsImuError: missing folder, too many unreadable files, no clip, or, for training, a label
+            without any clip.
 
     """
     listing = list_words(directory, split)
+    samples, good = _read_all(directory, listing, cache, progress)
+    listing = [entry for entry, readable in zip(listing, good, strict=True) if readable]
     files = tuple(str(path.relative_to(directory)) for _, path in listing)
     words = tuple(word for word, _ in listing)
-    samples = _read_all(directory, listing, files, cache, progress)
     ready_made = {SILENCE_FOLDER: 'silence', UNKNOWN_FOLDER: 'unknown'}
     index = {label: i for i, label in enumerate(labels)}
     targets = np.array(
         [index.get(ready_made.get(word, word), index['unknown']) for word in words], np.int64
     )
     missing = sorted(set(labels) - {'unknown', 'silence'} - set(words))
-    if missing and split != 'all':
+    if missing and split == 'training':
         raise KwsImuError(
             f'{directory} has no {split} recordings of {", ".join(missing)}; add them or take the '
             f'word out of the vocabulary.'
@@ -145,30 +148,46 @@ def load_speech(
 def _read_all(
     directory: Path,
     listing: list[tuple[str, Path]],
-    files: tuple[str, ...],
     cache: Path | None,
     progress: Progress | None,
-) -> np.ndarray:
-    """Decode all files to int16 (n, 16000), through the cache where there is one."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Decode all files, through the cache where there is one.
+
+    Returns (int16 (readable files, 16000), bool (files,) which were readable). A file that cannot
+    be read is left out with a warning; more than one in twenty is an error.
+    """
     key = hashlib.sha256(
         '\n'.join(
-            f'{name} {path.stat().st_size}' for name, (_, path) in zip(files, listing, strict=True)
+            f'{path.relative_to(directory)} {path.stat().st_size}' for _, path in listing
         ).encode()
     ).hexdigest()[:24]
     stored = cache / f'speech_{key}.npy' if cache else None
     if stored and stored.is_file():
-        return np.load(stored, mmap_mode='r')
-    samples = np.empty((len(listing), CLIP_SAMPLES), np.int16)
+        return np.load(stored, mmap_mode='r'), np.ones(len(listing), bool)
+    samples = np.zeros((len(listing), CLIP_SAMPLES), np.int16)
+    problems: dict[int, str] = {}
     for i, (_, path) in enumerate(listing):
-        samples[i] = fit_clip(read_audio(path))
+        try:
+            samples[i] = fit_clip(read_audio(path))
+        except KwsImuError as error:
+            problems[i] = str(error)
         if progress and (i % 200 == 0 or i + 1 == len(listing)):
             progress(i + 1, len(listing))
-    if stored:
+    if len(problems) * 20 > len(listing):
+        raise KwsImuError(
+            f'{len(problems)} of {len(listing)} recordings under {directory} cannot be read; the '
+            f'first: {next(iter(problems.values()))}'
+        )
+    for problem in problems.values():
+        print(f'left out: {problem}', file=sys.stderr)
+    good = np.array([i not in problems for i in range(len(listing))])
+    if stored and not problems:
         stored.parent.mkdir(parents=True, exist_ok=True)
         partial = stored.with_suffix('.partial.npy')
         np.save(partial, samples)
         partial.rename(stored)
-    return samples
+    return samples[good], good
 
 
 def load_noise(directory: Path, split: str) -> list[np.ndarray]:
