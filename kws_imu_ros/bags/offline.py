@@ -117,8 +117,23 @@ def replay_offline(
         KwsImuError: the bag cannot be read, or holds what the pipeline refuses.
 
     """
-    replay = _Replay(pipeline, controller, log or RunLog())
-    return replay.play(read_sensors(bag, audio_topic, imu_topic))
+    return replay_messages(read_sensors(bag, audio_topic, imu_topic), pipeline, controller, log)
+
+
+def replay_messages(
+    messages: Iterable[SensorMessage],
+    pipeline: FusionPipeline,
+    controller: MotionController,
+    log: RunLog | None = None,
+) -> Iterator[ReplayEvent]:
+    """
+    Yield what happens when messages come in this order; see `replay_offline`.
+
+    Raises:
+        KwsImuError: a message is one that the pipeline refuses.
+
+    """
+    return _Replay(pipeline, controller, log or RunLog()).play(messages)
 
 
 class _Replay:

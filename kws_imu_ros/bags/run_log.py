@@ -57,7 +57,7 @@ class RunLog:
                 result.append(Command(arrival_s, intent))
             else:
                 accepted.remove(match)
-                result.append(Command(match[0], intent, match[1].rule))
+                result.append(Command(match[0], intent, match[1].rule, arrival_s))
         return sorted(result, key=lambda command: command.time_s)
 
     def pose_at(self, time_s: float) -> Pose:

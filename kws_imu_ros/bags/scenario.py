@@ -28,8 +28,9 @@ class ScenarioEvent:
     name: what people read. start_s, end_s: the window of time, seconds from the start of the bag,
     in which its commands fall. expect: the intent that must be the last command in the window, ''
     where there must be none. before: intents that may precede it (the voiced direction that a
-    gesture corrects). still_within_s: the robot stands this long after the command, None where
-    this is not asked.
+    gesture corrects). by: the rules one of which must be behind the last command, empty where any
+    will do. still_within_s: the robot stands this long after the command, None where this is not
+    asked.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ScenarioEvent:
     end_s: float
     expect: str
     before: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
     still_within_s: float | None = None
 
 
@@ -51,11 +53,18 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it fell: seconds from the start of the bag, the intent, the rule behind it."""
+    """
+    A command as it fell.
+
+    time_s: of the sound or movement that decided it, seconds from the start of the bag. intent,
+    rule: what, and by which rule of the policy. arrival_s: when it was published, None where that
+    is the same; later than time_s by what the machine took to hear and think.
+    """
 
     time_s: float
     intent: str
     rule: str = ''
+    arrival_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,7 @@ def _event(item: Mapping[str, Any]) -> ScenarioEvent:
         end_s=end_s,
         expect='' if expect == NOTHING else expect,
         before=tuple(str(intent) for intent in item.get('before', ())),
+        by=tuple(str(rule) for rule in item.get('by', ())),
         still_within_s=None if still is None else float(still),
     )
 
@@ -170,14 +180,22 @@ def _complaint(event: ScenarioEvent, commands: Sequence[Command]) -> str:
     if intents[-1] != event.expect:
         return f'expected {event.expect}, ended with {intents[-1]}'
     extra = [intent for intent in intents[:-1] if intent not in event.before]
-    return f'{", ".join(extra)} before {event.expect}' if extra else ''
+    if extra:
+        return f'{", ".join(extra)} before {event.expect}'
+    rule = commands[-1].rule
+    if event.by and rule not in event.by:
+        return f'{event.expect} by the rule {rule or "(none)"}, not by {" or ".join(event.by)}'
+    return ''
 
 
 def _unrest(event: ScenarioEvent, commands: Sequence[Command], motions: Sequence[Motion]) -> str:
     """Return how the robot failed to stand after an event, '' if it stood or need not."""
     if event.still_within_s is None:
         return ''
-    deadline = commands[-1].time_s + event.still_within_s
+    # Velocities carry the time of their arrival, so the command's is what they are held against.
+    last = commands[-1]
+    came_s = last.time_s if last.arrival_s is None else last.arrival_s
+    deadline = came_s + event.still_within_s
     before = [motion for motion in motions if motion.time_s <= deadline]
     if not before:
         return 'no velocity was seen, so nobody knows whether the robot stood'
@@ -185,7 +203,7 @@ def _unrest(event: ScenarioEvent, commands: Sequence[Command], motions: Sequence
     for motion in (before[-1], *after):
         if motion.linear_x != 0.0 or motion.angular_z != 0.0:
             return (
-                f'still moved at {motion.time_s - commands[-1].time_s:.2f} s after the command '
+                f'still moved at {motion.time_s - came_s:.2f} s after the command '
                 f'({motion.linear_x:.2f} m/s, {motion.angular_z:.2f} rad/s)'
             )
     return ''
