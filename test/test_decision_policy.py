@@ -117,6 +117,32 @@ def test_a_word_said_twice_acts_twice():
     assert session.accepted == ['left', 'left']
 
 
+def test_the_rest_of_a_word_that_leaves_the_window_is_not_another_word():
+    # As a real "stop" does it: its "-op" is an "up" while the "st-" has already gone.
+    session = Session().play(26, {'stop': SURE})
+    session.play(1, {'stop': 0.5, 'up': 0.4}).play(4, {'up': 0.8}).wait(SECOND)
+    assert session.accepted == ['stop']
+
+
+def test_a_word_said_right_after_another_one_acts_when_it_cannot_be_its_rest():
+    session = Session().play(26, {'left': SURE}).play(20, {'up': SURE}).wait(SECOND)
+    assert session.accepted == ['left', 'up']
+    times = [d.stamp_ns for d in session.decisions]
+    heard_ns = session.table.refractory_ns + session.table.echo_ns
+    assert times[1] - times[0] <= heard_ns + 4 * HOP_NS
+
+
+def test_the_rest_of_a_word_does_not_keep_a_stop_from_the_robot():
+    session = Session().play(26, {'left': SURE}).play(3, {'stop': SURE})
+    assert session.accepted == ['left', 'stop']
+
+
+def test_a_word_that_never_ends_does_not_block_others_for_ever():
+    session = Session().play(26, {'left': SURE}).play(4 * SECOND, {'left': 0.3})
+    session.play(3, {'left': 0.3, 'up': 0.7})
+    assert session.accepted == ['left', 'up']
+
+
 def test_one_hop_is_not_a_word():
     assert Session().play(1, {'left': 1.0}).wait(10).accepted == []
 

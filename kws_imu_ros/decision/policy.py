@@ -29,6 +29,8 @@ from kws_imu_ros.model.outputs import Posteriors
 JITTER_NS = 1_000_000_000
 # A gesture that still rises may soon be sure enough to act alone.
 SETTLING_NS = 200_000_000
+# A word and the window that it is heard in are over after this long; what is heard then is new.
+LONGEST_ECHO_NS = 2_000_000_000
 
 
 @dataclass
@@ -127,6 +129,9 @@ class Policy:
         self._refractory_until: int | None = None
         self._gesture_refractory_until: int | None = None
         self._quiet_until: int | None = None
+        self._echo_until: int | None = None
+        # The word that acted last, and since when, as long as the network still hears it.
+        self._echoing: _Word | None = None
 
     def step(self, stamp_ns: int, raw: Posteriors, smoothed: Posteriors) -> Decision | None:
         """
@@ -149,6 +154,7 @@ class Policy:
             smoothed.intent.tolist(),
         )
         self._rearm(hop)
+        self._follow_echo(hop)
         self._observe_gesture(hop)
         self._observe_word(hop)
         for rule in (
@@ -182,6 +188,21 @@ class Policy:
                 self._gesture_armed[i] = True
                 self._stop_gesture_armed[i] = True
 
+    def _follow_echo(self, hop: _Hop) -> None:
+        """
+        Follow a word that has acted until it has left the network's window.
+
+        While it does, what is left of it may look like another word: the end of "stop" is an "up".
+        """
+        word = self._echoing
+        if word is None:
+            return
+        heard = hop.voice[self._voice.index(word.label)] >= self.table.voice_release
+        if not heard or hop.stamp_ns - word.stamp_ns > LONGEST_ECHO_NS:
+            self._echoing = None
+            return
+        self._echo_until = hop.stamp_ns + self.table.echo_ns
+
     def _observe_gesture(self, hop: _Hop) -> None:
         """Notice a gesture that reaches its threshold, and forget a voiced word that is too old."""
         window_ns = self.table.pairing_window_ns
@@ -205,7 +226,7 @@ class Policy:
     def _observe_word(self, hop: _Hop) -> None:
         """Follow weak and unknown words and the fused head's opinion of them."""
         table = self.table
-        quiet = _before(hop.stamp_ns, self._quiet_until)
+        quiet = _before(hop.stamp_ns, self._quiet_until) or _before(hop.stamp_ns, self._echo_until)
         best = max(self._words, key=lambda i: hop.voice[i], default=None)
         if best is not None and not quiet and self._word_armed[best]:
             score = hop.voice[best]
@@ -318,7 +339,7 @@ class Policy:
             self._word_armed[best] = False
             self._weak = self._seen = None
             return None
-        if not self._enabled['voice'] or _before(hop.stamp_ns, self._refractory_until):
+        if not self._enabled['voice'] or self._is_too_early(hop):
             return None
         if paired and seen.meaning == heard.label:
             self._use_gesture(hop.stamp_ns)
@@ -338,7 +359,7 @@ class Policy:
         if seen.acted:
             self._weak = None
             return None
-        if not self._enabled['agreement'] or _before(hop.stamp_ns, self._refractory_until):
+        if not self._enabled['agreement'] or self._is_too_early(hop):
             return None
         if self._fused_support(weak.label) < self.table.agreement_threshold:
             return None
@@ -423,6 +444,12 @@ class Policy:
 
     # Consequences
 
+    def _is_too_early(self, hop: _Hop) -> bool:
+        """Return whether a word may still be the last one's."""
+        return _before(hop.stamp_ns, self._refractory_until) or _before(
+            hop.stamp_ns, self._echo_until
+        )
+
     def _swallow_gestures(self, stamp_ns: int, duration_ns: int) -> None:
         """Disarm all gestures, and ignore new ones for a while."""
         for i in self._gestures:
@@ -441,6 +468,8 @@ class Policy:
         """Return an accepting decision and start the refractory time."""
         self._refractory_until = hop.stamp_ns + self.table.refractory_ns
         self._quiet_until = hop.stamp_ns + self.table.quiet_ns
+        heard = scores.get('heard')
+        self._echoing = heard and _Word(heard.label, heard.score, hop.stamp_ns)
         self._voiced = self._weak = None
         self._unknown_peak = 0.0
         # Something moves again, so a further stop is news even if the last one still echoes.

@@ -79,6 +79,7 @@ class PolicyTable:
     refractory_ns: int
     gesture_refractory_ns: int
     quiet_ns: int
+    echo_ns: int
     voice_background: str
     voice_unknown: tuple[str, ...]
     voice_thresholds: Thresholds
@@ -363,6 +364,7 @@ def parse_table(text: str, source: str = 'policy.yaml') -> PolicyTable:
         refractory_ns=timing.seconds('refractory_s'),
         gesture_refractory_ns=timing.seconds('gesture_refractory_s'),
         quiet_ns=timing.seconds('quiet_s'),
+        echo_ns=timing.seconds('echo_s'),
         voice_background=voice.word('background'),
         voice_unknown=voice.words('unknown'),
         voice_thresholds=voice.thresholds('thresholds', weak_threshold, 'weak_threshold'),
