@@ -68,6 +68,7 @@ class DeviceClock:
         if self._offset_ns is not None and abs(difference - self._offset_ns) > self._step_ns:
             self._strangers += 1
             if self._strangers < self._patience:
+                self._device_ns = device_ns  # No leap once they are gone.
                 return
             self.restart()
         self._strangers = 0

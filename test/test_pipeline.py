@@ -232,7 +232,8 @@ def test_audio_that_comes_back_starts_with_an_empty_window(interpreter: Interpre
     fresh = play(make_pipeline(interpreter), tail, imu)
     compare = [[s for s in run if s.stamp_ns > back_ns] for run in (steps, fresh)]
     assert len(compare[0]) == 25
-    assert posteriors(compare[0]) == posteriors(compare[1])
+    # Of the sound alone: the hand was seen all the time in one run, and not in the other.
+    assert [s.voice.tobytes() for s in compare[0]] == [s.voice.tobytes() for s in compare[1]]
 
 
 def test_when_both_senses_stop_the_clock_tells(pipeline: FusionPipeline):
