@@ -387,9 +387,7 @@ def _change(
     kind = old.split('/')[0]
     ranking = rankings.setdefault(kind, _ranking(args, kind))
     unused = [name for name in ranking if name not in text]
-    later = [
-        name for name in unused if old in ranking and ranking.index(name) > ranking.index(old)
-    ]
+    later = [name for name in unused if old in ranking and ranking.index(name) > ranking.index(old)]
     choice = (later or unused)[0]
     print(f'  {old} -> {choice}')
     return text.replace(old, choice, 1)

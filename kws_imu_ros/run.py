@@ -178,7 +178,8 @@ class _Graph:
 
     def _ros_arguments(self) -> list[str]:
         args = self._args
-        arguments = ['--ros-args', '--log-level', 'warn']
+        # Warnings come to the display through /rosout.
+        arguments = ['--ros-args', '--log-level', 'warn', '--disable-stdout-logs']
         config = share_directory() / 'config'
         files = [config / f'{name}.yaml' for name in CONFIGURED_NODES]
         for path in (*filter(Path.is_file, files), *args.params_file):
@@ -208,7 +209,8 @@ class _Graph:
         if plan.bag is not None:
             self.recorder = RecorderNode(parameter_overrides=_overrides({'bag': str(plan.bag)}))
             nodes.append(self.recorder)
-        nodes.append(ObserverNode(plan.log, self._display.decided, self._display.update))
+        display = self._display
+        nodes.append(ObserverNode(plan.log, display.decided, display.warned, display.update))
         self._robot = self._make_robot()
         self._robot.create(nodes)
         if self._robot.replay is None:
@@ -230,6 +232,7 @@ class _Graph:
         log, replay = self._plan.log, self._robot.replay
         if log.start_ns is None and replay is not None:
             log.start_ns = replay.started_ns
+        log.input_ended = self._robot.input_ended
         self.completed = self._robot.finished()
         return self.completed
 
@@ -274,6 +277,13 @@ def _verdict(judgement: Judgement, log: RunLog, console: Console) -> int:
         highlight=False,
         style='bold green' if judgement.passed else 'bold red',
     )
+    overload = log.overload()
+    if overload and not judgement.passed:
+        _say(
+            console,
+            f'This machine fell behind real time ({overload}), which is not what the robot was to '
+            'show; try again when the machine is less busy, or use `kws-imu replay BAG --offline`.',
+        )
     return 0 if judgement.passed else 1
 
 

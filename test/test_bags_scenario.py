@@ -93,6 +93,27 @@ def test_the_robot_must_stand_in_time_after_a_stop():
     assert 'no velocity was seen' in drive()
 
 
+def test_a_late_machine_is_given_its_delay_before_the_robot_must_stand():
+    motions = [Motion(8.0, 0.2, 0.0), Motion(9.0, 0.2, 0.0), Motion(9.6, 0.0, 0.0)]
+    scenario = Scenario('', 10.0, (STOP,))
+    (late,) = judge(scenario, [Command(8.2, 'stop', 'stop', 9.2)], motions).verdicts
+    assert late.passed, late.why
+    (slow,) = judge(scenario, [Command(8.2, 'stop', 'stop', 8.3)], motions).verdicts
+    assert 'still moved' in slow.why
+
+
+def test_the_rule_behind_a_command_can_be_asked_for():
+    event = ScenarioEvent('faint', 1.0, 2.0, 'go', by=('agreement',))
+    scenario = Scenario('', 10.0, (event,))
+
+    def why(rule: str) -> str:
+        return judge(scenario, [Command(1.5, 'go', rule)]).verdicts[0].why
+
+    assert why('agreement') == 'as expected'
+    assert why('voice') == 'go by the rule voice, not by agreement'
+    assert why('') == 'go by the rule (none), not by agreement'
+
+
 def test_turning_on_the_spot_is_not_standing():
     motions = [Motion(8.3, 0.0, 0.5)]
     assert 'still moved' in verdict(STOP, (8.2, 'stop'), motions=motions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from kws_imu_ros.display.terminal import (
     MAP_COLUMNS,
     LineDisplay,
     TerminalDisplay,
+    decision_text,
     draw_map,
     judgement_table,
     render,
@@ -142,7 +144,55 @@ def test_the_table_tells_expected_happened_and_stray(log: RunLog):
 
 def test_commands_take_time_and_rule_of_their_decision(log: RunLog):
     log.commands = [(1.7, 'go'), (3.0, 'left')]
-    assert log.judged_commands() == [Command(1.5, 'go', 'voice'), Command(3.0, 'left', '')]
+    assert log.judged_commands() == [
+        Command(1.5, 'go', 'voice', arrival_s=1.7),
+        Command(3.0, 'left', ''),
+    ]
+
+
+def test_a_machine_that_fell_behind_is_told_from_a_robot_that_erred(log: RunLog):
+    assert log.overload() == ''
+    log.fusion = {'audio gaps': '0', 'audio restarts': '0'}
+    log.warnings = [(1.0, 'command', 'Too old a command.')]
+    assert log.overload() == ''
+    log.fusion = {'audio gaps': '2', 'audio restarts': '1'}
+    assert log.overload() == 'sound was lost 3 times'
+    log.warnings.append((2.0, 'command', 'Fusion gives no sign of life; the robot stands.'))
+    assert 'sound was lost 3 times and fusion fell silent' in log.overload()
+
+
+def test_the_live_part_tells_how_fusion_fares(log: RunLog):
+    log.fusion = {
+        'inference time (ms: median / p95 / longest)': '0.061 / 0.090 / 0.300',
+        'hop time (ms: median / p95 / longest)': '0.310 / 0.500 / 0.800',
+        'latency from last sample (ms: median / p95 / longest)': '12.5 / 20.1 / 30.0',
+        'audio gaps': '0',
+    }
+    text = printed(120, render(log, ARENA))
+    for expected in ('inference 0.061 ms', 'hop 0.310 ms', 'decision 12.5 ms', 'lost 0 times'):
+        assert expected in text
+
+
+def test_a_warning_of_a_node_is_a_line(log: RunLog):
+    sentence = 'No imu comes any more; [the robot] is told to stop.'
+    for terminal, display in ((False, LineDisplay), (True, TerminalDisplay)):
+        console = Console(file=io.StringIO(), width=120, force_terminal=terminal)
+        with display(log, console) as shown:
+            shown.warned(3.0, 'fusion', sentence)
+        assert f'fusion warns: {sentence}' in console.file.getvalue()
+
+
+def test_a_long_reason_wraps_under_itself(log: RunLog):
+    console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
+    item = decision(2.0, 'go')
+    with TerminalDisplay(log, console, ARENA) as display:
+        display.decided(2.0, replace(item, reason='Heard it ' * 12))
+    lines = console.file.getvalue().splitlines()
+    first = next(i for i, line in enumerate(lines) if '[voice]' in line)
+    indent = decision_text(2.0, item).plain.index('[voice]')
+    wrapped = lines[first + 1]
+    assert len(wrapped) - len(wrapped.lstrip()) == indent
+    assert wrapped[indent:].startswith(('Heard it', 'it Heard'))
 
 
 def test_the_picture_is_a_png_with_the_path(log: RunLog, tmp_path: Path):

@@ -21,7 +21,9 @@ class RunLog:
 
     Times in the lists are seconds from `start_ns`, the time that the bag's first message is given
     (for a microphone: the start of the run).
-    voice, gesture: labels and the latest smoothed posterior, float32.
+    voice, gesture: labels and the latest smoothed posterior, float32. warnings: time, node and
+    sentence. fusion: the fusion node's latest diagnostics, by name. input_ended: whether nothing
+    more will be heard or seen.
     """
 
     scenario: Scenario | None = None
@@ -37,6 +39,9 @@ class RunLog:
     motions: list[Motion] = field(default_factory=list)
     path: list[tuple[float, Pose]] = field(default_factory=list)
     posteriors: list[tuple[float, np.ndarray, np.ndarray]] = field(default_factory=list)
+    warnings: list[tuple[float, str, str]] = field(default_factory=list)
+    fusion: dict[str, str] = field(default_factory=dict)
+    input_ended: bool = False
 
     def time_of(self, stamp_ns: int) -> float:
         """Return a time in seconds from the start; before the start is known, 0."""
@@ -76,6 +81,18 @@ class RunLog:
             if event.start_s <= self.now_s < event.end_s:
                 return event.name
         return ''
+
+    def overload(self) -> str:
+        """Return how the machine fell behind real time, '' if it did not."""
+        signs = []
+        lost = sum(int(self.fusion.get(name, 0)) for name in ('audio gaps', 'audio restarts'))
+        if lost:
+            signs.append(f'sound was lost {lost} time{"s" if lost > 1 else ""}')
+        if any(
+            node == 'command' and 'sign of life' in sentence for _, node, sentence in self.warnings
+        ):
+            signs.append('fusion fell silent for longer than the watchdog allows')
+        return ' and '.join(signs)
 
     def distance(self) -> float:
         """Return the length of the path in m."""

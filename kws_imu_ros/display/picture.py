@@ -153,14 +153,28 @@ def _draw_commands(
 ) -> None:
     for event in log.scenario.events if log.scenario else ():
         axes.axvspan(event.start_s, event.end_s, color='0.93', linewidth=0)
+        if not event.expect:
+            axes.text(
+                (event.start_s + event.end_s) / 2,
+                0.5,
+                'do nothing',
+                color='0.45',
+                fontsize=8,
+                rotation=90,
+                ha='center',
+                va='center',
+            )
     for number, command in enumerate(commands, 1):
         axes.axvline(command.time_s, color=_color(command))
         axes.text(
             command.time_s,
-            0.12 + 0.3 * (number % 3),
-            f' {number} {command.intent}',
-            color=_color(command),
-            fontsize=8,
+            0.84 - 0.34 * ((number - 1) % 3),
+            f'{number} {command.intent}',
+            color='white',
+            fontsize=7.5,
+            ha='center',
+            va='center',
+            bbox={'boxstyle': 'round,pad=0.2', 'facecolor': _color(command), 'linewidth': 0},
         )
     axes.set_ylim(0, 1)
     axes.set_yticks([])

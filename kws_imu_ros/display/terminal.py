@@ -20,6 +20,10 @@ from kws_imu_ros.motion.velocity import Pose
 
 BAR_WIDTH = 18
 MAP_COLUMNS, MAP_ROWS = 30, 13
+# A terminal narrower than the three panels does without the map.
+FULL_WIDTH = 114
+# Map cells between two grid marks.
+GRID_COLUMNS, GRID_ROWS = 5, 3
 LEVEL_FLOOR_DBFS, LEVEL_TOP_DBFS = -70.0, -10.0
 # Braille dots of a character cell, by row and column; 0x2800 is the empty cell.
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -47,12 +51,18 @@ class TerminalDisplay:
 
     def update(self) -> None:
         """Draw what is now."""
-        self._live.update(render(self._log, self._arena), refresh=True)
+        width = self._live.console.width
+        self._live.update(render(self._log, self._arena, width), refresh=True)
 
     def decided(self, time_s: float, decision: Decision) -> None:
         """Leave a line above the live part, so that the history scrolls up and stays."""
-        if decision.outcome != 'reject':
-            self._live.console.print(decision_text(time_s, decision))
+        self._live.console.print(_decision_row(time_s, decision), highlight=False)
+
+    def warned(self, time_s: float, node: str, sentence: str) -> None:
+        """Leave a node's warning above the live part."""
+        text = Text(f'{time_s:6.2f} s  ')
+        text.append(f'{node} warns: {sentence}', style='yellow')
+        self._live.console.print(text, highlight=False)
 
 
 class LineDisplay:
@@ -88,6 +98,10 @@ class LineDisplay:
         """Print a decision."""
         self._print(decision_text(time_s, decision).plain)
 
+    def warned(self, time_s: float, node: str, sentence: str) -> None:
+        """Print a node's warning."""
+        self._print(f'{time_s:6.2f} s  {node} warns: {sentence}')
+
     def _print(self, line: str) -> None:
         # Not wrapped: a line an event is what a reader of logs searches.
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -102,8 +116,21 @@ def decision_text(time_s: float, decision: Decision) -> Text:
     return text
 
 
-def render(log: RunLog, arena: tuple[float, float]) -> RenderableType:
-    """Return the whole live part for one moment."""
+def _decision_row(time_s: float, decision: Decision) -> RenderableType:
+    """Return `decision_text` with a reason that wraps under itself."""
+    text = decision_text(time_s, decision)
+    indent = text.plain.index('[')
+    row = Table.grid()
+    row.add_column(width=indent, no_wrap=True)
+    row.add_column()
+    reason = text[indent:]
+    reason.stylize('cyan', 0, len(decision.rule) + 2)
+    row.add_row(text[:indent], reason)
+    return row
+
+
+def render(log: RunLog, arena: tuple[float, float], width: int = FULL_WIDTH) -> RenderableType:
+    """Return the whole live part for one moment. width: of the terminal, columns."""
     left = Table.grid(padding=(0, 1))
     left.add_row('level', _level(log.level_dbfs))
     left.add_row('', '')
@@ -112,15 +139,34 @@ def render(log: RunLog, arena: tuple[float, float]) -> RenderableType:
     middle = Table.grid(padding=(0, 1))
     for label, value in zip(*log.gesture):
         middle.add_row(label, _bar(float(value), 'magenta'))
-    motion = Text(f'\n{_velocity(log)}\n{_pose(log.pose)}')
-    senses = Columns(
-        [
-            Panel(left, title='heard', width=BAR_WIDTH + 20),
-            Panel(Group(middle, motion), title='seen, and driven', width=BAR_WIDTH + 22),
-            Panel(draw_map(log, arena), title='map', width=MAP_COLUMNS + 4),
-        ]
+    motion = Text(f'\n{_velocity(log)}\n{_pose(log.pose)}\n\n')
+    motion.append(_machine(log), style='dim')
+    height = max(MAP_ROWS, len(log.voice[0]) + 2) + 2
+    panels = [
+        Panel(left, title='heard', width=BAR_WIDTH + 20, height=height),
+        Panel(Group(middle, motion), title='seen, and driven', width=BAR_WIDTH + 22, height=height),
+    ]
+    if width >= FULL_WIDTH:
+        map_panel = Panel(draw_map(log, arena), title='map', width=MAP_COLUMNS + 4, height=height)
+        panels.append(map_panel)
+    return Group(_headline(log), Columns(panels), _latest(log, width))
+
+
+def _machine(log: RunLog) -> str:
+    """Return how fusion fares on this machine, '' before it has told."""
+    if not log.fusion:
+        return ''
+
+    def median(name: str) -> str:
+        key = next((key for key in log.fusion if key.startswith(name)), '')
+        return log.fusion.get(key, '-').split(' / ')[0]
+
+    return (
+        f'inference {median("inference time")} ms\n'
+        f'hop {median("hop time")} ms\n'
+        f'from sound to decision {median("latency")} ms\n'
+        f'sound lost {log.fusion.get("audio gaps", "-")} times'
     )
-    return Group(_headline(log), senses, _latest(log))
 
 
 def _headline(log: RunLog) -> RenderableType:
@@ -134,10 +180,12 @@ def _headline(log: RunLog) -> RenderableType:
     return text
 
 
-def _latest(log: RunLog) -> RenderableType:
+def _latest(log: RunLog, width: int) -> RenderableType:
+    # Always two lines of text, so that nothing below or above jumps.
+    box = {'title': 'decision', 'height': 4, 'width': min(width, FULL_WIDTH)}
     if not log.decisions:
-        return Panel(Text('nothing decided yet', style='dim'), title='decision')
-    return Panel(decision_text(*log.decisions[-1]), title='decision')
+        return Panel(Text('nothing decided yet', style='dim'), **box)
+    return Panel(_decision_row(*log.decisions[-1]), **box)
 
 
 def _level(level_dbfs: float) -> Text:
@@ -169,7 +217,11 @@ def draw_map(log: RunLog, arena: tuple[float, float]) -> Text:
     column, row = _dot(log.pose, arena)
     text = Text()
     for index, line in enumerate(cells):
-        characters = [chr(0x2800 + bits) if bits else '·' for bits in line]
+        marks = [
+            '·' if index % GRID_ROWS == 0 and i % GRID_COLUMNS == 2 else ' '
+            for i in range(MAP_COLUMNS)
+        ]
+        characters = [chr(0x2800 + bits) if bits else marks[i] for i, bits in enumerate(line)]
         if index == row // 4:
             arrow = _ARROWS[round(log.pose.yaw / (math.pi / 4)) % 8]
             text.append(''.join(characters[: column // 2]), style='blue')
@@ -177,7 +229,7 @@ def draw_map(log: RunLog, arena: tuple[float, float]) -> Text:
             text.append(''.join(characters[column // 2 + 1 :]) + '\n', style='blue')
         else:
             text.append(''.join(characters) + '\n', style='blue')
-    text.rstrip()
+    text.right_crop(1)
     return text
 
 

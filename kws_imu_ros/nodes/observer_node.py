@@ -1,4 +1,9 @@
-"""Listen in on a run and keep its log, for the terminal, the verdict and the picture."""
+"""
+Listen in on a run and keep its log, for the terminal, the verdict and the picture.
+
+The nodes' warnings are read from /rosout, because what they print themselves would fall into the
+middle of a live display.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Log
+from rclpy.logging import LoggingSeverity
 from rclpy.qos import (
     DurabilityPolicy,
     QoSProfile,
@@ -44,6 +51,7 @@ class ObserverNode(LeanNode):
         self,
         log: RunLog,
         on_decision: Callable[[float, Decision], None],
+        on_warning: Callable[[float, str, str], None],
         on_refresh: Callable[[], None],
         refresh_rate: float = 5.0,
         **kwargs: Any,
@@ -51,12 +59,13 @@ class ObserverNode(LeanNode):
         """
         Subscribe.
 
-        on_decision: called with each decision and its time in the run. on_refresh: called
-        `refresh_rate` times a second, for a display.
+        on_decision: called with each decision and its time in the run. on_warning: called with
+        time, node and sentence. on_refresh: called `refresh_rate` times a second, for a display.
         """
         super().__init__('observer', **kwargs)
         self._log = log
         self._on_decision = on_decision
+        self._on_warning = on_warning
         self._on_refresh = on_refresh
         # The level alone does not need every block.
         self.create_subscription(
@@ -72,6 +81,9 @@ class ObserverNode(LeanNode):
         self.create_subscription(String, 'command', self._take_command, _RELIABLE)
         self.create_subscription(Twist, 'cmd_vel', self._take_velocity, _RELIABLE)
         self.create_subscription(Odometry, 'odom', self._take_odometry, _RELIABLE)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, 10)
+        # Latched: a warning of a node's constructor comes before anybody listens.
+        self.create_subscription(Log, '/rosout', self._take_log, _LATCHED)
         self.create_timer(1.0 / refresh_rate, self._refresh)
 
     def _time(self) -> float:
@@ -117,3 +129,16 @@ class ObserverNode(LeanNode):
         stamp_ns, pose, _ = odometry_from_message(message)
         self._log.pose = pose
         self._log.path.append((self._log.time_of(stamp_ns), pose))
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.split('/')[-1] == 'fusion':
+                self._log.fusion = {item.key: item.value for item in status.values}
+
+    def _take_log(self, message: Log) -> None:
+        # Whoever is told that the input has ended needs no warning that nothing comes any more.
+        if message.level < LoggingSeverity.WARN or self._log.input_ended:
+            return
+        time_s, node = self._time(), message.name.split('.')[-1]
+        self._log.warnings.append((time_s, node, message.msg))
+        self._on_warning(time_s, node, message.msg)

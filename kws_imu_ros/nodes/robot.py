@@ -112,6 +112,11 @@ class Robot:
         nodes.append(microphone)
         self._ended = lambda: microphone.finished
 
+    @property
+    def input_ended(self) -> bool:
+        """Return whether the bag or file has been played to its end."""
+        return self._ended()
+
     def finished(self) -> bool:
         """
         Return whether the input ended a moment ago.
