@@ -6,7 +6,15 @@ from setuptools import find_packages, setup
 
 PACKAGE = 'kws_imu_ros'
 SHARE = Path('share') / PACKAGE
-NODES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot', 'replay')
+EXECUTABLES = (
+    'microphone',
+    'imu',
+    'fusion',
+    'command',
+    'simulated_robot',
+    'replay',
+    'robot',
+)
 
 
 def installed_tree(directory):
@@ -40,8 +48,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'kws-imu = {PACKAGE}.cli:main',
-            *(f'{node} = {PACKAGE}.nodes.{node}_node:main' for node in NODES),
-            f'robot = {PACKAGE}.nodes.robot:main',
+            *(f'{name} = {PACKAGE}.executables:{name}' for name in EXECUTABLES),
         ],
     },
 )

@@ -28,6 +28,7 @@ from kws_imu_ros.motion.velocity import Pose, Velocity
 from kws_imu_ros.nodes.conversions import (
     joint_state_to_message,
     odometry_to_message,
+    time_from_message,
     transform_to_message,
     velocity_from_message,
 )
@@ -97,6 +98,7 @@ class SimulatedRobotNode(LeanNode):
         )
         self._robot = SimulatedRobot(self._declare_robot(), time.monotonic_ns())
         self._unusable = 0
+        self._stale = 0
         self._timeouts = 0
         self._timed_out = False
         self._touching = False
@@ -179,6 +181,8 @@ class SimulatedRobotNode(LeanNode):
         )
 
     def _on_cmd_vel(self, message: Twist | TwistStamped) -> None:
+        if self._is_stale(message):
+            return
         try:
             velocity = velocity_from_message(message)
         except KwsImuError as error:
@@ -187,6 +191,23 @@ class SimulatedRobotNode(LeanNode):
                 self.get_logger().warning(f'cmd_vel counts as zero: {error}')
             self._unusable += 1
         self._robot.command(velocity, time.monotonic_ns())
+
+    def _is_stale(self, message: Twist | TwistStamped) -> bool:
+        """Return whether a stamped velocity is too old to be driven, as real bases judge it."""
+        if not isinstance(message, TwistStamped):
+            return False
+        stamp_ns = time_from_message(message.header.stamp)
+        age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        # Zero is the stamp of a sender that has no time.
+        if stamp_ns == 0 or age_s <= self._robot.parameters.cmd_vel_timeout:
+            return False
+        if self._stale == 0:
+            self.get_logger().warning(
+                f'cmd_vel is ignored because it is {age_s:.2f} s old; set use_sim_time of all '
+                'nodes alike and synchronize the clocks.'
+            )
+        self._stale += 1
+        return True
 
     def _on_timer(self) -> None:
         was_moving = self._robot.state.velocity != Velocity()
@@ -239,6 +260,7 @@ class SimulatedRobotNode(LeanNode):
                 'yaw (rad)': f'{state.pose.yaw:.3f}',
                 'cmd_vel timeouts': self._timeouts,
                 'unusable cmd_vel': self._unusable,
+                'stale cmd_vel': self._stale,
             },
         )
 

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown  # Humble's rclpy itself has no such name.
@@ -55,11 +57,8 @@ def run_nodes(
     executor: GatheringExecutor | None = None
     status, sentence = EXIT_OK, ''
     with _signals_as_flag() as interrupted:
-        rclpy.init(
-            args=None if arguments is None else list(arguments),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
         try:
+            _initialize(arguments)
             create(nodes)
             executor = GatheringExecutor()
             for node in nodes:
@@ -71,12 +70,17 @@ def run_nodes(
             pass
         except KwsImuError as error:
             status, sentence = EXIT_USER_ERROR, str(error)
+        except NameValidationException as error:
+            problem = str(error).splitlines()[0].rstrip(':')
+            status, sentence = (
+                EXIT_USER_ERROR,
+                f'{problem}; correct the parameter or the remapping.',
+            )
         # Whatever it is, the robot stops and the person at the terminal gets a sentence.
         except Exception as error:  # noqa: BLE001
             status = EXIT_FAILURE
-            sentence = (
-                f'{_where(error)} failed ({type(error).__name__}: {error}); everything is stopped.'
-            )
+            what = ' '.join(f'{type(error).__name__}: {error}'.split())
+            sentence = f'{_where(error)} failed ({what}); everything is stopped.'
         finally:
             _destroy(nodes)
             if executor is not None:
@@ -86,6 +90,28 @@ def run_nodes(
     if sentence:
         print(sentence, file=sys.stderr, flush=True)
     return status
+
+
+def _initialize(arguments: Sequence[str] | None) -> None:
+    """
+    Start rclpy.
+
+    Raises:
+        KwsImuError: an argument after --ros-args, or a parameters file, does not fit.
+
+    """
+    try:
+        rclpy.init(
+            args=None if arguments is None else list(arguments),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError) as error:
+        # "failed to initialize rcl: PROBLEM, at FILE:LINE, at FILE:LINE"
+        problem = ' '.join(str(error).removeprefix('failed to initialize rcl: ').split())
+        problem = problem.split(', at /')[0].rstrip(' .,')
+        raise KwsImuError(
+            f'ROS did not start: {problem}; correct what follows --ros-args.'
+        ) from error
 
 
 def _destroy(nodes: list[Node]) -> None:

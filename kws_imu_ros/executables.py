@@ -1,0 +1,57 @@
+"""
+The executables of `ros2 run kws_imu_ros`, one function each.
+
+A node is imported when its function is called and not before: imports take a second or two on a
+small computer, and Ctrl-C during them ought to end in silence rather than in a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+
+def microphone() -> None:
+    """Run the microphone node."""
+    _run('microphone_node')
+
+
+def imu() -> None:
+    """Run the imu node."""
+    _run('imu_node')
+
+
+def fusion() -> None:
+    """Run the fusion node."""
+    _run('fusion_node')
+
+
+def command() -> None:
+    """Run the command node."""
+    _run('command_node')
+
+
+def simulated_robot() -> None:
+    """Run the simulated robot."""
+    _run('simulated_robot_node')
+
+
+def replay() -> None:
+    """Run the replay node."""
+    _run('replay_node')
+
+
+def robot() -> None:
+    """Run all nodes in one process."""
+    _run('robot')
+
+
+def _run(module: str) -> None:
+    try:
+        main = importlib.import_module(f'kws_imu_ros.nodes.{module}').main
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(main())
