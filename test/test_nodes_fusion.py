@@ -71,8 +71,10 @@ class Senses:
             )
             self.now_ns += len(part) * SECOND_NS // rate
             self._sequence += 1
-            # Not faster than the reliable queue of 50 is emptied.
-            self._probe.executor.spin_once(timeout_sec=0.05)
+            # Not faster than the reliable queue of 50 is emptied: a block is one callback, and
+            # what it sets off is at most three more.
+            for _ in range(4):
+                self._probe.executor.spin_once(timeout_sec=0.002)
 
     def rest(self, seconds: float, acceleration=(0.0, 0.0, 9.81)) -> None:
         """Publish an IMU that lies still."""
@@ -135,9 +137,12 @@ def test_a_word_becomes_posteriors_a_decision_and_a_command(probe, fusion, sense
     assert [message.data for message in commands] == ['stop']
     decision = decision_from_message(decisions[0])
     assert (decision.outcome, decision.intent, decision.rule) == ('accept', 'stop', 'stop')
-    labels, _, stamp_ns = posterior_from_message(voices[-1])
+    labels = posterior_from_message(voices[-1])[0]
     assert 'stop' in labels
-    assert 0 <= senses.now_ns - stamp_ns < SECOND_NS
+    # Best effort: the last may be lost, so one of the last second is enough.
+    assert probe.spin_until(
+        lambda: 0 <= senses.now_ns - posterior_from_message(voices[-1])[2] < SECOND_NS
+    )
     heard = {labels[posterior_from_message(m)[1].argmax()] for m in voices}
     assert 'stop' in heard
 
@@ -155,7 +160,12 @@ def test_voice_works_without_imu(probe, fusion, senses, diagnostics):
     voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
     senses.say(noise(2.0))
     assert probe.spin_until(lambda: len(voices) > 10)
-    assert probe.spin_until(lambda: 'without IMU' in getattr(diagnostics.status, 'message', ''))
+
+    def hears_without_imu() -> bool:
+        senses.say(noise(0.1))
+        return 'without IMU' in getattr(diagnostics.status, 'message', '')
+
+    assert probe.spin_until(hears_without_imu)
     assert diagnostics.status.level == DiagnosticStatus.OK
 
 
