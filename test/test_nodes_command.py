@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 import signal
 import time
 
@@ -15,18 +17,22 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.parameter import Parameter as NodeParameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String, UInt32
 from std_srvs.srv import SetBool
 
+from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.nodes.command_node import LATCHED, CommandNode
 from kws_imu_ros.nodes.conversions import (
     odometry_from_message,
     time_from_message,
     velocity_from_message,
+    velocity_to_stamped_message,
 )
+from kws_imu_ros.nodes.simulated_robot_node import SimulatedRobotNode
 
 REST = Velocity()
 COMMAND = ('-m', 'kws_imu_ros.nodes.command_node')
@@ -137,7 +143,7 @@ def test_a_command_drives_the_simulated_robot_and_stop_ends_it(processes, probe)
     assert joints[-1].position[0] > 2.0
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 def test_a_signal_leaves_zero_behind(processes, probe, number):
     node = processes.start(*COMMAND, '--ros-args', *LONG_LIFE, *PATIENT)
     person = Person(probe)
@@ -333,28 +339,45 @@ def test_a_limit_can_be_lowered_while_the_robot_moves(probe, ros_context):
 
 
 @pytest.mark.parametrize(
-    ('module', 'arguments', 'sentence'),
+    ('node', 'parameter', 'value', 'sentence'),
     [
-        (COMMAND, ('publish_rate:=1000.0',), 'publish_rate of /command is out of range'),
-        (COMMAND, ('publish_rate:=fast',), 'publish_rate of /command has a value of the wrong'),
-        (COMMAND, ('limits.linear.max_velocity:=50.0',), 'out of range; give 0 to 5'),
-        (COMMAND, ('motion_file:=/nowhere.yaml',), 'The motion table /nowhere.yaml cannot be read'),
-        (SIMULATED_ROBOT, ('cmd_vel_timeout:=60.0',), 'out of range; give 0.05 to 5'),
-        (SIMULATED_ROBOT, ('start_x:=100.0',), 'not inside its arena'),
-        (SIMULATED_ROBOT, ('seed:=-1',), 'seed of /simulated_robot is out of range'),
+        (CommandNode, 'publish_rate', 1000.0, 'publish_rate of /command is out of range'),
+        (CommandNode, 'publish_rate', 'fast', 'publish_rate of /command has a value of the wrong'),
+        (CommandNode, 'limits.linear.max_velocity', 50.0, 'out of range; give 0 to 5'),
+        (CommandNode, 'stop_pub_timeout', math.nan, 'stop_pub_timeout of /command is out of range'),
+        (CommandNode, 'command_lifetime', math.inf, 'command_lifetime of /command is out of range'),
+        (CommandNode, 'motion_file', '/nowhere.yaml', 'motion table /nowhere.yaml cannot be read'),
+        (SimulatedRobotNode, 'cmd_vel_timeout', 60.0, 'out of range; give 0.05 to 5'),
+        (SimulatedRobotNode, 'start_x', 100.0, 'not inside its arena'),
+        (SimulatedRobotNode, 'seed', -1, 'seed of /simulated_robot is out of range'),
     ],
 )
-def test_a_start_with_unfit_parameters_gives_one_sentence(processes, module, arguments, sentence):
-    options = [part for argument in arguments for part in ('-p', argument)]
-    node = processes.start(*module, '--ros-args', *options)
-    assert node.wait() == 2
-    assert sentence in node.output
-    assert len(node.output.strip().splitlines()) == 1
+def test_unfit_parameters_give_one_sentence(ros_context, node, parameter, value, sentence):
+    override = NodeParameter(parameter, value=value)
+    with pytest.raises(KwsImuError, match=re.escape(sentence)) as raised:
+        node(context=ros_context, parameter_overrides=[override])
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_start_that_cannot_be_ends_with_one_sentence_and_status_2(processes):
+    cases = {
+        ('-p', 'publish_rate:=1000.0'): 'publish_rate of /command is out of range',
+        ('-p', 'cmd_vel_topic:=a b'): 'Invalid topic name: topic name must not contain',
+        ('-p', 'publish_rate'): "ROS did not start: Couldn't parse parameter override rule",
+        ('--params-file', '/nowhere.yaml'): "Couldn't parse params file: '--params-file /nowhere",
+        ('--nonsense',): "ROS did not start: ['--nonsense']; correct what follows --ros-args.",
+    }
+    # At once: most of the time of each is its start.
+    nodes = [processes.start(*COMMAND, '--ros-args', *arguments) for arguments in cases]
+    for node, sentence in zip(nodes, cases.values()):
+        assert node.wait() == 2
+        # rcl logs a line of its own about its arguments.
+        lines = [line for line in node.output.splitlines() if '[rcl]' not in line]
+        assert len(lines) == 1
+        assert sentence in lines[0]
 
 
 def test_at_rest_it_falls_silent_for_twist_mux_if_asked_to(probe, ros_context):
-    from rclpy.parameter import Parameter as NodeParameter
-
     node = CommandNode(
         context=ros_context, parameter_overrides=[NodeParameter('stop_pub_timeout', value=0.2)]
     )
@@ -386,3 +409,39 @@ def test_a_velocity_that_is_no_number_brakes_the_simulated_robot(processes, prob
     message.linear.x = float('nan')
     assert person.until(lambda: 'cmd_vel counts as zero' in robot.output)
     assert person.until(lambda: odometry_from_message(person.odometry[-1])[2] == REST)
+
+
+def test_a_stamped_velocity_that_is_old_does_not_move_the_simulated_robot(probe, ros_context):
+    overrides = [NodeParameter('enable_stamped_cmd_vel', value=True)]
+    robot = SimulatedRobotNode(context=ros_context, parameter_overrides=overrides)
+    probe.add_node(robot)
+    odometry = probe.record(Odometry, 'odom')
+    publisher = probe.node.create_publisher(TwistStamped, 'cmd_vel', 10)
+    assert probe.spin_until(publisher.get_subscription_count)
+    age_ns = 1_000_000_000
+
+    def publish() -> None:
+        now_ns = probe.node.get_clock().now().nanoseconds
+        publisher.publish(velocity_to_stamped_message(Velocity(0.2, 0.0), now_ns - age_ns))
+
+    probe.node.create_timer(0.05, publish)
+    assert probe.spin_until(lambda: len(odometry) > 40)
+    assert {odometry_from_message(message)[2] for message in odometry} == {REST}
+    age_ns = 0
+    assert probe.spin_until(lambda: odometry_from_message(odometry[-1])[2] != REST)
+    robot.destroy_node()
+
+
+def test_a_command_given_before_the_emergency_stop_was_released_does_not_move_it(
+    probe, ros_context
+):
+    node = CommandNode(context=ros_context)
+    probe.add_node(node)
+    person = Person(probe)
+    person.drive('up')
+    person.call(SetBool, 'emergency_stop', SetBool.Request(data=True))
+    person.commands.publish(String(data='up'))
+    person.call(SetBool, 'emergency_stop', SetBool.Request(data=False))
+    assert set(person.watch(0.5)) <= {REST}
+    person.drive('up')
+    node.destroy_node()
