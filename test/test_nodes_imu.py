@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import threading
 import time
 import tty
@@ -18,11 +19,14 @@ from kws_imu_ros.imu.sources import read_recording
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
 from std_srvs.srv import Trigger
 
+from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.conversions import imu_sample_from_message
+from kws_imu_ros.nodes.imu_node import ImuNode
 
 NODE = 'kws_imu_ros.nodes.imu_node'
 
@@ -213,11 +217,17 @@ def test_a_recording_is_published(processes, probe, test_data):
         ({'rate': 1000}, 'The parameter rate of /imu is out of range; give 4 to 200.'),
     ],
 )
-def test_bad_parameters_are_one_sentence(processes, parameters, sentence):
-    child = start(processes, **parameters)
+def test_bad_parameters_are_one_sentence(ros_context, parameters, sentence):
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    with pytest.raises(KwsImuError, match=re.escape(sentence)) as raised:
+        ImuNode(context=ros_context, parameter_overrides=overrides)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_start_that_cannot_be_ends_with_one_sentence_and_status_2(processes):
+    child = start(processes, port='/dev/ttyNone')
     assert child.wait() == 2
-    assert sentence in child.output
-    assert 'Traceback' not in child.output
+    assert len(child.output.strip().splitlines()) == 1
 
 
 def test_nothing_to_calibrate_is_one_sentence(processes, probe, plug_in):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Int16MultiArray
 
+from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.conversions import audio_block_from_message, time_to_message
+from kws_imu_ros.nodes.microphone_node import MicrophoneNode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODE = 'kws_imu_ros.nodes.microphone_node'
@@ -203,11 +206,17 @@ def test_a_missing_microphone_may_be_waited_for(processes, probe, sound_server, 
         ({'capture_rate': 100}, 'capture_rate is 100 but must be'),
     ],
 )
-def test_bad_parameters_are_one_sentence(processes, parameters, sentence):
-    child = start(processes, **parameters)
+def test_bad_parameters_are_one_sentence(ros_context, parameters, sentence):
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    with pytest.raises(KwsImuError, match=re.escape(sentence)) as raised:
+        MicrophoneNode(context=ros_context, parameter_overrides=overrides)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_start_that_cannot_be_ends_with_one_sentence_and_status_2(processes):
+    child = start(processes, input='/none.wav')
     assert child.wait() == 2
-    assert sentence in child.output
-    assert 'Traceback' not in child.output
+    assert len(child.output.strip().splitlines()) == 1
 
 
 def test_every_parameter_is_described(processes, probe, test_data):
