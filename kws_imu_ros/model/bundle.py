@@ -327,20 +327,14 @@ def _read_metrics(fields: _Fields) -> dict[str, Metric]:
     return metrics
 
 
-def _read_thresholds(
-    fields: _Fields, labels: dict[str, tuple[str, ...]]
-) -> dict[str, dict[str, float]]:
+def _read_thresholds(fields: _Fields) -> dict[str, dict[str, float]]:
     """Return calibrated thresholds by head and label."""
     thresholds: dict[str, dict[str, float]] = {}
     for head in fields.names():
         if head not in HEADS:
             raise fields.wrong(head, f'is not a head; the heads are {", ".join(HEADS)}')
         entries = fields.object(head)
-        thresholds[head] = {}
-        for label in entries.names():
-            if label not in labels[head]:
-                raise entries.wrong(label, f'is not a label of the {head} head')
-            thresholds[head][label] = entries.number(label, 0.0, 1.0)
+        thresholds[head] = {label: entries.number(label, 0.0, 1.0) for label in entries.names()}
     return thresholds
 
 
@@ -376,7 +370,7 @@ def _read_manifest(value: Any, source: str) -> Manifest:
     if not isinstance(recipe, dict) or not isinstance(recipe.get('command'), str):
         raise fields.wrong('recipe', "must be an object with a text 'command' that trains it again")
     metrics = _read_metrics(fields.object('metrics'))
-    thresholds = _read_thresholds(fields.object('thresholds'), labels)
+    thresholds = _read_thresholds(fields.object('thresholds'))
     fields.end()
     return Manifest(
         name=name,
@@ -461,6 +455,10 @@ def _check_model(manifest: Manifest, model_bytes: bytes, source: str) -> None:
                 f'has {shape[1]} labels but output {head} has the shape '
                 f'{manifest.outputs[head].shape}',
             )
+    for head, thresholds in manifest.thresholds.items():
+        for label in thresholds:
+            if label not in manifest.labels[head]:
+                raise refuse(f'thresholds.{head}.{label}', f'is not a label of the {head} head')
 
 
 def manifest_to_json(manifest: Manifest) -> str:
