@@ -11,8 +11,6 @@ import importlib
 import signal
 import sys
 
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-
 
 def microphone() -> None:
     """Run the microphone node."""
@@ -50,8 +48,7 @@ def robot() -> None:
 
 
 def _run(module: str) -> None:
-    try:
-        main = importlib.import_module(f'kws_imu_ros.nodes.{module}').main
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    sys.exit(main())
+    # Until the node listens to signals itself. An exception would do as well, if every library let
+    # it pass through its imports.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(importlib.import_module(f'kws_imu_ros.nodes.{module}').main())

@@ -445,3 +445,32 @@ def test_a_command_given_before_the_emergency_stop_was_released_does_not_move_it
     assert set(person.watch(0.5)) <= {REST}
     person.drive('up')
     node.destroy_node()
+
+
+def test_a_simulation_that_pauses_does_not_pause_the_watchdog(probe, ros_context):
+    overrides = [NodeParameter('use_sim_time', value=True)]
+    node = CommandNode(context=ros_context, parameter_overrides=overrides)
+    probe.add_node(node)
+    person = Person(probe, pulse=False)
+    alive = probe.node.create_publisher(UInt32, 'fusion_alive', qos_profile_sensor_data)
+    pulse = probe.node.create_timer(0.05, lambda: alive.publish(UInt32(data=1)))
+    # Nobody publishes /clock: ROS time stands still at zero all the while.
+    person.drive('up')
+    assert person.until(lambda: person.velocity.linear_x == pytest.approx(0.2))
+    pulse.cancel()
+    assert person.until(lambda: person.velocity == REST)
+    assert set(person.watch(0.5)) == {REST}
+    node.destroy_node()
+
+
+def test_two_fusion_nodes_that_command_one_robot_are_reported(probe, ros_context):
+    node = CommandNode(context=ros_context)
+    probe.add_node(node)
+    Person(probe)
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    other = probe.node.create_publisher(UInt32, 'fusion_alive', qos_profile_sensor_data)
+    assert probe.spin_until(
+        lambda: any('2 fusion nodes command this robot' in m.status[0].message for m in diagnostics)
+    )
+    probe.node.destroy_publisher(other)
+    node.destroy_node()
