@@ -130,6 +130,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.input == DEMO:
         # A demo never drives somebody else's robot.
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        if os.environ.get('ROS_DISTRO') == 'humble':  # It knows only the older name.
+            os.environ.setdefault('ROS_LOCALHOST_ONLY', '1')
     output = args.output or Path('runs', time.strftime('%Y-%m-%d-%H-%M-%S'))
     try:
         output.mkdir(parents=True, exist_ok=True)
