@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.yaml_reading import YAML_PROBLEMS
 
 NOTHING = 'nothing'
 
@@ -109,7 +110,7 @@ def load_scenario(path: Path) -> Scenario:
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, *YAML_PROBLEMS) as error:
         raise KwsImuError(
             f'Scenario {path} cannot be read ({" ".join(str(error).split())}); correct the file.'
         ) from error

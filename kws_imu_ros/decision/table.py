@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.yaml_reading import YAML_PROBLEMS
 
 SCHEMA_VERSION = 1
 MAXIMUM_FILE_BYTES = 200_000
@@ -167,7 +168,7 @@ for _word in ('true', 'false'):
         *_Loader.yaml_implicit_resolvers.get(_word[0], []),
         (
             'tag:yaml.org,2002:bool',
-            yaml.resolver.re.compile('true|false'),
+            yaml.resolver.re.compile('^(?:true|false)$'),
         ),
     ]
 
@@ -326,7 +327,7 @@ def parse_table(text: str, source: str = 'policy.yaml') -> PolicyTable:
     """
     try:
         value = yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+    except YAML_PROBLEMS as error:
         mark = getattr(error, 'problem_mark', None)
         where = f', line {mark.line + 1}' if mark is not None else ''
         problem = getattr(error, 'problem', None) or str(error)

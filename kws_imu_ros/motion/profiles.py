@@ -14,6 +14,7 @@ import yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.velocity import Velocity
+from kws_imu_ros.yaml_reading import YAML_PROBLEMS
 
 SCHEMA_VERSION = 1
 
@@ -105,7 +106,7 @@ def parse_motion_table(text: str, source: str = 'motion.yaml') -> MotionTable:
     """
     try:
         document = yaml.load(text, Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except YAML_PROBLEMS as error:
         detail = ' '.join(str(error).split())
         raise KwsImuError(f'The motion table {source} is not readable YAML: {detail}.') from error
     try:

@@ -22,6 +22,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.imu_augmentation import ImuAugmentation
 from kws_imu_ros.training.loop import Schedule
 from kws_imu_ros.training.speech_augmentation import SpeechAugmentation
+from kws_imu_ros.yaml_reading import YAML_PROBLEMS
 
 VOICE_LABELS = ('left', 'right', 'up', 'down', 'go', 'stop', 'yes', 'no', 'unknown', 'silence')
 GESTURE_LABELS = ('swipe_left', 'swipe_right', 'swipe_up', 'swipe_down', 'none')
@@ -115,7 +116,7 @@ def load_recipe(path: Path) -> Recipe:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
         raise KwsImuError(f'Recipe {path} cannot be read: {error.strerror}.') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except YAML_PROBLEMS as error:
         raise KwsImuError(f'Recipe {path} is not YAML ({" ".join(str(error).split())}).') from None
     if not isinstance(data, dict):
         raise KwsImuError(f'Recipe {path} must be a mapping of sections; see config/training/.')

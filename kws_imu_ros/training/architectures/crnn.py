@@ -17,7 +17,8 @@ def build(config: ArchitectureConfig) -> tf_keras.Model:
 
     LSTM rather than the usual GRU: TensorFlow Lite has it as one int8 operator, a GRU becomes a
     loop that no int8 converter takes. In int8 its inputs must not be tiny: with activations of a
-    hundredth the cell state has no bits left and the output is wrong. Input (batch, frames, features), output (batch, classes).
+    hundredth the cell state has no bits left and the output is wrong.
+    Input (batch, frames, features), output (batch, classes).
     """
     blocks = Blocks(config)
     inputs = blocks.input()
