@@ -112,6 +112,7 @@ def test_with_the_clock_stamps_and_time_are_those_of_the_bag(bag: Path, make_rep
     assert times[0] >= START_NS
     assert times[-1] <= START_NS + COUNT * BLOCK_NS
     assert len(times) > 20
+    assert probe.spin_until(lambda: commands, 5), 'the last message of the bag arrives, too'
     assert [message.data for message in commands] == ['go']
 
 
