@@ -15,13 +15,15 @@ the one recording to that of the next. Nothing else is synthetic.
 `--choose` replaces the clips of every event that the shipped model does not play as expected by the
 next best of the same word or gesture, ranked by how clean the recording is (not by the model), and
 writes the choice into scenario.yaml. As expected means: also a little louder or fainter, with the
-blocks of sound falling otherwise into hops, and with the IMU late, as on a loaded machine. A word
-that must be weak is made fainter until it is. `--list WORD` prints that ranking.
+blocks of sound falling otherwise into hops, and with the IMU late, as on a loaded machine. For a
+word that must be weak, a clip and a level are found at which it is. `--list WORD` prints that
+ranking.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -368,15 +370,8 @@ def _change(
     rankings: dict[str, list[str]],
 ) -> str:
     """Return the text of the scenario with something else in an event that did not play."""
-    if event.get('by') == ['agreement'] and 'voice' in rules:
-        say = event['say']
-        fainter = say['level_dbfs'] - 1
-        if fainter >= -62:
-            print(f'  {event["name"]}: {fainter} dBFS')
-            return text.replace(
-                f'{say["clip"]}, at_s: {say["at_s"]}, level_dbfs: {say["level_dbfs"]}',
-                f'{say["clip"]}, at_s: {say["at_s"]}, level_dbfs: {fainter}',
-            )
+    if event.get('by') == ['agreement'] and 'agreement' not in rules and attempt % 2 == 0:
+        return _weaken(args, text, event, rankings)
     present = [
         event[key][field] for key, field in (('say', 'clip'), ('show', 'recording')) if key in event
     ]
@@ -391,6 +386,62 @@ def _change(
     choice = (later or unused)[0]
     print(f'  {old} -> {choice}')
     return text.replace(old, choice, 1)
+
+
+def _weaken(
+    args: argparse.Namespace, text: str, event: dict, rankings: dict[str, list[str]]
+) -> str:
+    """Return the text with a clip and a level at which the word of an event is heard weakly."""
+    say = event['say']
+    word = say['clip'].split('/')[0]
+    ranking = rankings.setdefault(word, _ranking(args, word))
+    _movement_of.cache_clear()
+    for clip in ranking[:20]:
+        if clip in text and clip != say['clip']:
+            continue
+        for level in range(-40, -62, -1):
+            if (clip, level) == (say['clip'], say['level_dbfs']):
+                continue
+            if all(_is_weak(args, text, event, clip, level + step) for step in (0.0, -1.5, 1.5)):
+                print(f'  {event["name"]}: {clip} at {level} dBFS')
+                at_s = say['at_s']
+                old = f'{say["clip"]}, at_s: {at_s}, level_dbfs: {say["level_dbfs"]}'
+                return text.replace(old, f'{clip}, at_s: {at_s}, level_dbfs: {level}')
+    print(f'  no clear recording of "{word}" is heard weakly with this gesture')
+    return text
+
+
+def _is_weak(
+    args: argparse.Namespace, text: str, event: dict, clip: str, level_dbfs: float
+) -> bool:
+    """Return whether a clip, with the event's gesture, is heard weakly and helped by it."""
+    from kws_imu_ros.bags.offline import load_pipeline
+
+    start_s, end_s = event['window_s'][0] - 2.5, event['window_s'][1]
+    say = {'clip': clip, 'at_s': event['say']['at_s'] - start_s, 'level_dbfs': level_dbfs}
+    background = yaml.safe_load(text)['background']
+    background = {**background, 'from_s': background['from_s'] + start_s}
+    scene = {'duration_s': end_s - start_s, 'background': background, 'events': [{'say': say}]}
+    sound = _audio_track(scene, args.speech)
+    pipeline = load_pipeline(args.model)
+    rules = []
+    first_ns = START_NS + round(start_s * 1e9)
+    moved = [item for item in _movement_of(args.bag) if item.stamp_ns >= first_ns]
+    for number in range(len(sound) // BLOCK):
+        stamp_ns = first_ns + number * BLOCK * 1_000_000_000 // RATE
+        samples = sound[number * BLOCK : (number + 1) * BLOCK]
+        block = AudioBlock(stamp_ns, number, RATE, samples)
+        while moved and moved[0].stamp_ns <= block.end_ns:
+            pipeline.push_imu(moved.pop(0))
+        decisions = [step.decision for step in pipeline.push_audio(block)]
+        rules += [item.rule for item in decisions if item and item.outcome == 'accept']
+    return rules == ['agreement']
+
+
+@functools.cache
+def _movement_of(bag: Path) -> tuple[ImuSample, ...]:
+    contents = [message.content for message in read_sensors(bag)]
+    return tuple(item for item in contents if isinstance(item, ImuSample))
 
 
 if __name__ == '__main__':

@@ -104,6 +104,7 @@ def test_with_the_clock_stamps_and_time_are_those_of_the_bag(bag: Path, make_rep
     commands = probe.record(String, 'command')
     node = make_replay(bag=str(bag), publish_clock=True, rate=4.0, topics=['/command'])
     play(node, probe, audio)
+    assert probe.spin_until(lambda: commands)
     assert [audio_block_from_message(message).stamp_ns for message in audio] == [
         START_NS + i * BLOCK_NS for i in range(COUNT)
     ]

@@ -25,7 +25,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / 'demo'
-SHORT_S = 9.8
+SHORT_S = 7.5
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +41,7 @@ def short_demo(tmp_path_factory) -> Path:
     scenario = yaml.safe_load((DEMO / 'scenario.yaml').read_text())
     scenario['duration_s'] = SHORT_S
     scenario['events'] = [e for e in scenario['events'] if e['window_s'][1] <= SHORT_S]
-    assert len(scenario['events']) == 3
+    assert len(scenario['events']) == 2
     (folder / 'scenario.yaml').write_text(yaml.safe_dump(scenario))
     return folder
 
@@ -73,7 +73,7 @@ def test_the_demo_drives_the_composed_robot_as_expected(
     bag = out / 'bag'
     counts = {topic.name: topic.count for topic in summarize_bag(bag).topics}
     assert counts['/audio'] == 2600, 'not a block was lost'
-    assert counts['/imu/data_raw'] > 6000
+    assert counts['/imu/data_raw'] > 0.98 * summarize_bag(DEMO / 'bag').find(IMU_TOPIC).count
     assert counts['/odom'] > 500
     accepted = [
         decision.intent
@@ -94,7 +94,7 @@ def test_the_robot_of_separate_processes_does_the_same(
     options = ['--separate', '--model', bundle_directory, '--output', tmp_path / 'out']
     child = processes.start('-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag', *options)
     assert child.wait(240) == 0
-    assert '3 of 3 events as expected, 0 stray commands' in child.output
+    assert '2 of 2 events as expected, 0 stray commands' in child.output
 
 
 def test_a_full_disk_ends_the_recording_and_leaves_the_robot_alone(
@@ -104,13 +104,13 @@ def test_a_full_disk_ends_the_recording_and_leaves_the_robot_alone(
     # The kernel's limit on the size of a file, in kB, stands in for the end of the disk.
     command = [sys.executable, '-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag']
     child = processes.start_program(
-        'bash', '-c', 'ulimit -f 200; exec "$@"', 'bash',
+        'bash', '-c', 'ulimit -f 400; exec "$@"', 'bash',
         *command, '--model', bundle_directory, '--output', out,
         # Shared memory segments are files, too.
         environment={'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'},
     )  # fmt: skip
     assert child.wait(240) == 0
-    assert '3 of 3 events as expected' in child.output
+    assert '2 of 2 events as expected' in child.output
     assert re.search(
         r'Recording to .* stopped \(file too large\); the first \d+ mess', child.output
     )

@@ -43,6 +43,8 @@ TOPICS = {
 }
 # A minute of everything; beyond it the disk has lost the race and the rest is counted as dropped.
 _LONGEST_QUEUE = 30_000
+# From a last message's publisher to the queue here, when nobody spins any more.
+_LAST_WORDS_S = 0.05
 
 
 class RecorderNode(LeanNode):
@@ -65,6 +67,7 @@ class RecorderNode(LeanNode):
         self.dropped = 0
         self._reported = 0
         self._queue: queue.Queue = queue.Queue(_LONGEST_QUEUE)
+        self._recorded: list[tuple[str, Any]] = []
         self._thread: threading.Thread | None = None
         self.writer: BagWriter | None = None
         try:
@@ -98,23 +101,33 @@ class RecorderNode(LeanNode):
                 message_type = 'geometry_msgs/msg/TwistStamped'
             resolved = self.resolve_topic_name(topic)
             self.writer.add_topic(resolved, message_type)
-            self.create_subscription(
+            subscription = self.create_subscription(
                 message_class(message_type),
                 topic,
                 lambda data, resolved=resolved: self._take(resolved, data),
                 qos,
                 raw=True,
             )
+            self._recorded.append((resolved, subscription))
         self.get_logger().info(f'Recording to {self.writer.path}')
         self.create_timer(1.0, self._report)
 
     def destroy_node(self) -> None:
         """Write what has been received, close the bag and leave the graph."""
         if self._thread is not None:
+            self._take_last_words()
             self._queue.put(None)
             self._thread.join()
             self._thread = None
         super().destroy_node()
+
+    def _take_last_words(self) -> None:
+        """Take what other nodes of this process published when they were destroyed: the zero."""
+        time.sleep(_LAST_WORDS_S)
+        for topic, subscription in self._recorded:
+            with subscription.handle:
+                while taken := subscription.handle.take_message(subscription.msg_type, True):
+                    self._take(topic, taken[0])
 
     def _report(self) -> None:
         """Say once a second, at most, that the disk does not keep up."""
