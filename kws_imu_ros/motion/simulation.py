@@ -13,7 +13,7 @@ from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.velocity import Pose, Velocity
 
 # Fine enough for smooth braking; fixed, so that a late caller gets the same path as a punctual one.
-STEP_NS = 5_000_000
+STEP_NS = 10_000_000
 
 # A caller that slept this long is not simulated through: the robot stood still meanwhile.
 LONGEST_UPDATE_NS = 2_000_000_000
@@ -178,6 +178,19 @@ class SimulatedRobot:
             and now_ns - self._command_ns > parameters.cmd_vel_timeout * 1e9
         )
         target = Velocity() if timed_out or self._command_ns is None else self._command
+        state = self._state
+        if target == self._velocity == state.velocity == Velocity():
+            # At rest, as most of the time: nothing to compute.
+            self._state = RobotState(
+                now_ns,
+                state.pose,
+                Velocity(),
+                WheelVelocity(),
+                state.wheel_positions,
+                state.touching,
+                timed_out,
+            )
+            return
         self._velocity = parameters.limits.limit(target, self._velocity, dt, stopping=timed_out)
         wheels = parameters.drive.wheels(self._velocity)
         if parameters.noise > 0.0 and wheels != WheelVelocity():
