@@ -173,8 +173,9 @@ def _headline(log: RunLog) -> RenderableType:
     if log.scenario is None:
         return Text(f'{log.now_s:.1f} s')
     share = min(max(log.now_s / log.scenario.duration_s, 0.0), 1.0)
-    text = Text(f'{log.scenario.title}  ', style='bold')
-    text.append(_blocks(share, 20), style='blue')
+    # One line at any width, so that nothing below jumps.
+    text = Text(f'{log.scenario.title}  ', style='bold', no_wrap=True, overflow='ellipsis')
+    text.append(_blocks(share, 14), style='blue')
     text.append(f' {log.now_s:4.1f} / {log.scenario.duration_s:.0f} s   ')
     text.append(log.current_event(), style='italic')
     return text
