@@ -103,7 +103,9 @@ def test_a_robot_outside_the_map_is_drawn_at_its_edge(log: RunLog):
     assert draw_map(log, ARENA).plain.splitlines()[0].startswith('←')
 
 
-def test_the_live_terminal_draws_scrolls_and_cleans_up(log: RunLog):
+def test_the_live_terminal_draws_scrolls_and_cleans_up(log: RunLog, monkeypatch):
+    # A dumb terminal, as machines without people have it, would get plain lines.
+    monkeypatch.setenv('TERM', 'xterm-256color')
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     with TerminalDisplay(log, console, ARENA) as display:
         display.update()
