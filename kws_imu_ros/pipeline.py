@@ -37,17 +37,6 @@ _COUNTS = (
     'audio_restarts',
     'audio_clock_jumps',
 )
-_IMU_COUNTS = (
-    'received',
-    'accepted',
-    'not_finite',
-    'absurd',
-    'duplicates',
-    'out_of_order',
-    'corrupt_stamps',
-    'gaps',
-    'clock_jumps',
-)
 
 
 @dataclass(frozen=True)
@@ -129,10 +118,7 @@ class PipelineHealth:
     def since(self, earlier: PipelineHealth) -> PipelineHealth:
         """Return the counts since an earlier report, and the state as of this one."""
         counts = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS}
-        imu_counts = {
-            name: getattr(self.imu, name) - getattr(earlier.imu, name) for name in _IMU_COUNTS
-        }
-        return replace(self, **counts, imu=replace(self.imu, **imu_counts))
+        return replace(self, **counts, imu=self.imu.since(earlier.imu))
 
     def sentences(self) -> tuple[str, ...]:
         """Return one plain sentence a problem, most serious first; empty when all is well."""

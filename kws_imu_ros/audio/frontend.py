@@ -93,6 +93,16 @@ def mel_matrix_digest(parameters: FrontEndParameters) -> str:
     return hashlib.sha256(rounded.tobytes()).hexdigest()
 
 
+def analysis_window(parameters: FrontEndParameters) -> np.ndarray:
+    """Return the periodic Hann window, zero-padded on both sides, float32 (fft_length,)."""
+    p = parameters
+    left = (p.fft_length - p.window_length) // 2
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(p.window_length) / p.window_length)
+    window = np.zeros(p.fft_length, np.float32)
+    window[left : left + p.window_length] = hann
+    return window
+
+
 class _FrameTransform:
     """Turn windows of samples into log-mel frames; shared by the batch and the stream."""
 
@@ -108,10 +118,7 @@ class _FrameTransform:
                 f'Front-end band {p.minimum_hz} to {p.maximum_hz} Hz does not fit a sample rate of '
                 f'{p.sample_rate} Hz; choose 0 <= minimum_hz < maximum_hz <= sample_rate / 2.'
             )
-        left = (p.fft_length - p.window_length) // 2
-        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(p.window_length) / p.window_length)
-        self._window = np.zeros(p.fft_length, np.float32)
-        self._window[left : left + p.window_length] = hann
+        self._window = analysis_window(p)
         self._mel = np.ascontiguousarray(mel_matrix(p).T)
         self._floor = np.float32(p.log_floor)
 

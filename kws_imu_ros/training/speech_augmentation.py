@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-from kws_imu_ros.audio.frontend import FrontEndParameters, mel_matrix
+from kws_imu_ros.audio.frontend import FrontEndParameters, analysis_window, mel_matrix
 from kws_imu_ros.training.speech_data import CLIP_SAMPLES, speech_end
 
 
@@ -50,10 +50,7 @@ class FeatureBatch:
 
     def __init__(self, parameters: FrontEndParameters, warps: Sequence[float] = (1.0,)) -> None:
         p = self.parameters = parameters
-        left = (p.fft_length - p.window_length) // 2
-        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(p.window_length) / p.window_length)
-        self._window = np.zeros(p.fft_length, np.float32)
-        self._window[left : left + p.window_length] = hann
+        self._window = analysis_window(p)
         self._mels = [_warped_mel_matrix(p, warp).T.copy() for warp in warps]
 
     def __call__(self, audio: np.ndarray, warp: np.ndarray | None = None) -> np.ndarray:

@@ -71,7 +71,6 @@ def voice_stream(
     frames = log_mel(audio, parameters)
     silence = np.full((parameters.frames, parameters.mel_bins), parameters.silence, np.float32)
     frames = np.concatenate((silence, frames))
-    frames_per_hop = HOP_SAMPLES // parameters.hop_length
     hops = len(audio) // HOP_SAMPLES
     posteriors = np.empty((hops, len(interpreter.manifest.labels['voice'])), np.float32)
     for hop in range(hops):
@@ -81,7 +80,7 @@ def voice_stream(
         )
         posteriors[hop] = interpreter.infer(frames[end - parameters.frames : end], None).voice
         if progress and hop % 500 == 0:
-            progress(hop * frames_per_hop, hops * frames_per_hop)
+            progress(hop, hops)
     return posteriors
 
 
