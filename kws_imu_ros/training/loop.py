@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -187,6 +189,41 @@ class _Prefetch:
                     continue
             if self._stop.is_set() or isinstance(item, Exception):
                 return
+
+
+def train_once(
+    work: Path, stage: str, model: tf_keras.Model, wanted: str, train: Callable[[Path], float]
+) -> None:
+    """
+    Train `model` with `train(checkpoint folder) -> loss`, or load what an equal run left.
+
+    work: existing folder, which gets `<stage>.weights.h5` and `<stage>.json`. wanted: fingerprint
+    of whatever decides the result; the stage is skipped where it is that of the last run, and goes
+    on from the last checkpoint where that run was interrupted.
+    """
+    weights, record = work / f'{stage}.weights.h5', work / f'{stage}.json'
+    if _fingerprint_of(record) == wanted and weights.is_file():
+        model.load_weights(str(weights))
+        print(f'{stage}: unchanged, taken from {weights}', file=sys.stderr)
+        return
+    checkpoint = work / f'{stage}.checkpoint'
+    marker = checkpoint / 'fingerprint'
+    if checkpoint.is_dir() and (not marker.is_file() or marker.read_text() != wanted):
+        shutil.rmtree(checkpoint)
+    checkpoint.mkdir(exist_ok=True)
+    marker.write_text(wanted)
+    print(f'{stage}: {model.count_params()} parameters', file=sys.stderr)
+    loss = train(checkpoint)
+    model.save_weights(str(weights))
+    record.write_text(json.dumps({'fingerprint': wanted, 'loss': loss}))
+    shutil.rmtree(checkpoint)
+
+
+def _fingerprint_of(record: Path) -> str:
+    try:
+        return json.loads(record.read_text())['fingerprint']
+    except (OSError, ValueError, KeyError, TypeError):
+        return ''
 
 
 def smoothed_cross_entropy(

@@ -8,9 +8,6 @@ folder and is skipped when the fingerprint is unchanged.
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +22,8 @@ from kws_imu_ros.training.architectures import build
 from kws_imu_ros.training.distillation import soft_loss
 from kws_imu_ros.training.gesture_data import STANDARD_GRAVITY, GestureRecording
 from kws_imu_ros.training.imu_augmentation import ImuBatches
-from kws_imu_ros.training.loop import fit, smoothed_cross_entropy, tf, tf_keras
-from kws_imu_ros.training.recipe import BranchRecipe, Recipe, fingerprint
+from kws_imu_ros.training.loop import fit, smoothed_cross_entropy, tf, tf_keras, train_once
+from kws_imu_ros.training.recipe import BranchRecipe, DistillationRecipe, Recipe, fingerprint
 from kws_imu_ros.training.speech_augmentation import SpeechBatches
 from kws_imu_ros.training.speech_data import SpeechClips
 
@@ -53,6 +50,30 @@ class TrainingData:
     gestures: Sequence[GestureRecording]
     activities: Sequence[ActivityRecording]
     digests: Mapping[str, str]
+
+
+def voice_loss(
+    model: tf_keras.Model,
+    class_count: int,
+    label_smoothing: float,
+    teacher: tf_keras.Model | None,
+    distillation: DistillationRecipe,
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return the loss of (log-mel, labels): cross entropy, and the distance from a teacher."""
+
+    def loss(log_mel: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        logits = model(log_mel, training=True)
+        hard = smoothed_cross_entropy(targets, logits, class_count, label_smoothing)
+        if teacher is None:
+            return hard
+        soft = tf.reduce_mean(
+            soft_loss(
+                teacher(log_mel, training=False), tf.nn.softmax(logits), distillation.temperature
+            )
+        )
+        return (1.0 - distillation.weight) * hard + distillation.weight * soft
+
+    return loss
 
 
 class StageRunner:
@@ -98,22 +119,7 @@ class StageRunner:
         inputs: whatever decides the result, as JSON data or dataclasses.
         """
         wanted = self.prints[stage] = fingerprint(stage, self.recipe.seed, *inputs)
-        weights, record = self.work / f'{stage}.weights.h5', self.work / f'{stage}.json'
-        if _fingerprint_of(record) == wanted and weights.is_file():
-            model.load_weights(str(weights))
-            print(f'{stage}: unchanged, taken from {weights}', file=sys.stderr)
-            return
-        checkpoint = self.work / f'{stage}.checkpoint'
-        marker = checkpoint / 'fingerprint'
-        if checkpoint.is_dir() and (not marker.is_file() or marker.read_text() != wanted):
-            shutil.rmtree(checkpoint)
-        checkpoint.mkdir(exist_ok=True)
-        marker.write_text(wanted)
-        print(f'{stage}: {model.count_params()} parameters', file=sys.stderr)
-        loss = train(checkpoint)
-        model.save_weights(str(weights))
-        record.write_text(json.dumps({'fingerprint': wanted, 'loss': loss}))
-        shutil.rmtree(checkpoint)
+        train_once(self.work, stage, model, wanted, train)
 
     def branch(
         self, branch: BranchRecipe, shape: tuple[int, int], labels: Sequence[str], prefix: str
@@ -139,23 +145,9 @@ class StageRunner:
             branch, (self.front_end.frames, self.front_end.mel_bins), labels, f'{stage}_'
         )
         distillation = recipe.distillation
-
-        def loss(log_mel: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-            logits = model(log_mel, training=True)
-            hard = smoothed_cross_entropy(
-                targets, logits, len(labels), branch.schedule.label_smoothing
-            )
-            if teacher is None:
-                return hard
-            soft = tf.reduce_mean(
-                soft_loss(
-                    teacher(log_mel, training=False),
-                    tf.nn.softmax(logits),
-                    distillation.temperature,
-                )
-            )
-            return (1.0 - distillation.weight) * hard + distillation.weight * soft
-
+        loss = voice_loss(
+            model, len(labels), branch.schedule.label_smoothing, teacher, distillation
+        )
         inputs = [branch, recipe.speech_augmentation, self.front_end, list(labels)]
         inputs.append(self.data.digests['speech'])
         if teacher is not None:
@@ -354,10 +346,3 @@ def _branch_outputs(branch: tf_keras.Model) -> tf_keras.Model:
     """Return the branch with its embedding beside its logits."""
     embedding = next(layer for layer in branch.layers if layer.name.endswith('embedding'))
     return tf_keras.Model(branch.inputs, [embedding.output, *branch.outputs], name=branch.name)
-
-
-def _fingerprint_of(record: Path) -> str:
-    try:
-        return json.loads(record.read_text())['fingerprint']
-    except (OSError, ValueError, KeyError, TypeError):
-        return ''
