@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.training.activity_data import load_activities
+from kws_imu_ros.training.activity_data import HAR_MOTION, activities_digest, load_activities
 from kws_imu_ros.training.gesture_data import load_gestures, read_gesture
 from kws_imu_ros.training.recipe import VOICE_LABELS
 from kws_imu_ros.training.speech_data import (
@@ -191,3 +191,92 @@ def test_activities_carry_gravity_and_split_by_user(test_data):
     assert [r.user for r in load_activities(test_data / 'hapt', 'validation')] == [1]
     for recording in recordings:
         assert np.median(np.linalg.norm(recording.motion[:, :3], axis=1)) == pytest.approx(9.8, 0.1)
+
+
+def _write_har(folder, part, motion, activities, users):
+    """Write motion (windows, 128, 6) in g and rad/s as the UCI HAR archive holds it."""
+    signals = folder / part / 'Inertial Signals'
+    signals.mkdir(parents=True)
+    for k, name in enumerate(HAR_MOTION):
+        np.savetxt(signals / f'{name}_{part}.txt', motion[:, :, k], fmt='%16.7e')
+    np.savetxt(folder / part / f'y_{part}.txt', activities, fmt='%d')
+    np.savetxt(folder / part / f'subject_{part}.txt', users, fmt='%d')
+
+
+@pytest.fixture
+def har(test_data, tmp_path):
+    """Return a `UCI HAR Dataset` cut from real motion, and that motion in g and rad/s."""
+    motion = np.concatenate(
+        [np.loadtxt(test_data / 'hapt' / f'{k}_exp01_user01.txt.gz') for k in ('acc', 'gyro')], 1
+    ).astype(np.float32)
+    windows = np.stack([motion[k : k + 128] for k in range(0, 640, 64)])
+    folder = tmp_path / 'UCI HAR Dataset'
+    # Users 2 and 3; user 2 stands (5) and walks (1), so three stretches in all.
+    _write_har(folder, 'train', windows, [5] * 4 + [1] * 3 + [5] * 3, [2] * 7 + [3] * 3)
+    _write_har(folder, 'test', windows[[0, 5]], [6, 6], [1, 1])
+    return folder, motion
+
+
+def test_inertial_signals_are_joined_into_the_motion_they_were_cut_from(har):
+    folder, motion = har
+    standing, walking = load_activities(folder, 'training')
+    assert standing.user == walking.user == 2 and standing.experiment != walking.experiment
+    assert standing.segments == ((5, 1, 320),) and walking.segments == ((1, 1, 256),)
+    wanted = motion[:320] * np.float32([9.80665] * 3 + [1.0] * 3)
+    assert standing.motion.dtype == np.float32
+    np.testing.assert_allclose(standing.motion, wanted, rtol=1e-6)
+    assert np.median(np.linalg.norm(standing.motion[:, :3], axis=1)) == pytest.approx(9.8, 0.1)
+    np.testing.assert_allclose(walking.motion[:, 3:], motion[256:512, 3:], rtol=1e-6)
+    # The rule is by user; the folders train and test do not matter.
+    assert [r.user for r in load_activities(folder, 'testing')] == [3]
+    validation = load_activities(folder, 'validation')
+    assert [r.user for r in validation] == [1, 1]
+    assert [len(r.motion) for r in validation] == [128, 128], 'windows apart stay apart'
+    # The folder that the archive was unpacked in will do, too.
+    again = load_activities(folder.parent, 'all')
+    assert activities_digest(again) == activities_digest(load_activities(folder, 'all'))
+
+
+def test_broken_inertial_signals_are_one_sentence(har):
+    folder, _ = har
+    signals = folder / 'train' / 'Inertial Signals'
+    path = signals / 'body_gyro_y_train.txt'
+    whole = path.read_text()
+    rows = whole.splitlines()
+    for text, sentence in (
+        ('\n'.join(rows[:-1]), r'differ in rows .*body_gyro_y_train\.txt 9'),
+        ('\n'.join([*rows[:-1], rows[-1][:200]]), 'cannot be read'),
+        ('\n'.join(row[:-17] for row in rows), '127 columns where 128 are needed'),
+        (whole.replace(rows[4].split()[7], 'nan'), 'no numbers, first in row [1-5];'),
+        ('', 'cannot be read .*empty'),
+    ):
+        path.write_text(text)
+        with pytest.raises(KwsImuError, match=sentence):
+            load_activities(folder, 'all')
+    path.unlink()
+    with pytest.raises(KwsImuError, match=r'body_gyro_y_train\.txt is missing'):
+        load_activities(folder, 'all')
+    path.write_text(whole)
+    (folder / 'train' / 'y_train.txt').write_text('1\n' * 9 + '7\n')
+    with pytest.raises(KwsImuError, match='activity 7 in row 10'):
+        load_activities(folder, 'all')
+
+
+def test_broken_everyday_motion_is_one_sentence(test_data, tmp_path):
+    folder = tmp_path / 'hapt'
+    shutil.copytree(test_data / 'hapt', folder)
+    labels = folder / 'labels.txt'
+    for text, sentence in (
+        ('1 1 5 250 999999\n', 'rows 250 to 999999 of experiment 1 does not fit'),
+        ('1 1 five 250 300\n', r'labels\.txt cannot be read'),
+    ):
+        labels.write_text(text)
+        with pytest.raises(KwsImuError, match=sentence):
+            load_activities(folder, 'all')
+    labels.unlink()
+    path = folder / 'acc_exp03_user02.txt.gz'
+    rows = gzip.decompress(path.read_bytes()).decode().splitlines()
+    path.write_bytes(gzip.compress('\n'.join(['1 nan 0', *rows[1:]]).encode()))
+    with pytest.raises(KwsImuError, match='no numbers, first in row 1;'):
+        load_activities(folder, 'training')
+    assert load_activities(folder, 'validation')[0].segments == ()

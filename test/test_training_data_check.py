@@ -154,23 +154,53 @@ def test_faults_of_everyday_motion_are_named(test_data, tmp_path):
     }
 
 
-def test_the_inertial_signals_layout_is_counted_by_user(test_data, tmp_path):
+@pytest.fixture
+def har(test_data: Path, tmp_path: Path) -> Path:
+    """Return a small folder in the layout of the UCI HAR inertial signals."""
     motion = np.loadtxt(test_data / 'hapt' / 'acc_exp01_user01.txt.gz')
     windows = motion[: 128 * 10, 0].reshape(10, 128)
+    folder = tmp_path / 'UCI HAR Dataset'
     for part in ('train', 'test'):
-        signals = tmp_path / part / 'Inertial Signals'
+        signals = folder / part / 'Inertial Signals'
         signals.mkdir(parents=True)
         for name in data_check.HAR_SIGNALS:
             np.savetxt(signals / f'{name}_{part}.txt', windows)
-        np.savetxt(tmp_path / part / f'y_{part}.txt', [1] * 5 + [6] * 5, fmt='%d')
-        np.savetxt(tmp_path / part / f'subject_{part}.txt', [2] * 5 + [3] * 5, fmt='%d')
-    report = check(tmp_path)
-    assert kinds(report) == {}
-    assert report.counts['har', 'walking', 'training'] == 10
-    assert report.counts['har', 'laying', 'testing'] == 10
-    np.savetxt(tmp_path / 'test' / 'Inertial Signals' / 'body_acc_x_test.txt', windows[:7, :100])
-    (tmp_path / 'train' / 'Inertial Signals' / 'body_gyro_z_train.txt').unlink()
-    assert set(kinds(check(tmp_path))) == {'mismatch', 'missing'}
+        np.savetxt(folder / part / f'y_{part}.txt', [1] * 5 + [6] * 5, fmt='%d')
+        np.savetxt(folder / part / f'subject_{part}.txt', [2] * 5 + [3] * 5, fmt='%d')
+    return folder
+
+
+def test_the_inertial_signals_layout_is_counted_by_user(har):
+    for folder in (har, har.parent):
+        report = check(folder)
+        assert report.layouts == ['har'] and kinds(report) == {}
+        assert report.counts['har', 'walking', 'training'] == 10
+        assert report.counts['har', 'laying', 'testing'] == 10
+
+
+def test_faults_of_inertial_signals_are_named(har):
+    signals = har / 'test' / 'Inertial Signals'
+    rows = (signals / 'body_acc_x_test.txt').read_text().splitlines()
+    (signals / 'body_acc_x_test.txt').write_text('\n'.join(rows[:7]))
+    (signals / 'body_acc_y_test.txt').write_text('\n'.join([*rows[:9], rows[9][:300]]))
+    (signals / 'total_acc_x_test.txt').write_text(
+        '\n'.join([*rows[:9], rows[9].replace(rows[9].split()[5], 'nan')])
+    )
+    np.savetxt(signals / 'body_gyro_x_test.txt', np.zeros((10, 128)))
+    (signals / 'body_gyro_z_test.txt').unlink()
+    np.savetxt(har / 'test' / 'y_test.txt', [1] * 5 + [7] * 5, fmt='%d')
+    (har / 'test' / 'subject_test.txt').write_text('\n'.join(['nan', *['3'] * 9]))
+    report = check(har)
+    assert kinds(report) == {
+        'corrupt rows': ['body_acc_y_test.txt'],
+        'not finite': ['total_acc_x_test.txt', 'subject_test.txt'],
+        'flat': ['body_gyro_x_test.txt'],
+        'missing': ['body_gyro_z_test.txt'],
+        'mismatch': ['test', *['user 3'] * 5],
+    }
+    assert report.counts['har', 'walking', 'testing'] == 4
+    shutil.rmtree(har / 'test')
+    assert kinds(check(har)) == {'missing': ['test']}
 
 
 def test_the_command_prints_plots_and_writes_everything(speech, tmp_path, capsys):

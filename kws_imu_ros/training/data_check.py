@@ -49,10 +49,9 @@ KINDS = {
 SILENT_PEAK = 33  # of 32768: -60 dBFS.
 CLIPPED_RUN = 8
 SHORTEST_S = 0.3
-HAR_SIGNALS = tuple(
-    f'{kind}_{axis}' for kind in ('total_acc', 'body_acc', 'body_gyro') for axis in 'xyz'
-)
-HAR_WINDOW = 128
+# Its third signal, without gravity, is in the archive but not needed.
+HAR_SIGNALS = (*activity_data.HAR_MOTION, *(f'body_acc_{axis}' for axis in 'xyz'))
+HAR_WINDOW = activity_data.HAR_WINDOW
 
 Progress = Callable[[int, int], None]
 
@@ -91,10 +90,9 @@ class Report:
 
 def detect_layout(directory: Path) -> str | None:
     """Return 'speech', 'gestures', 'hapt' or 'har', or None for no layout that is known."""
-    if next(directory.glob('acc_exp*_user*.txt*'), None):
-        return 'hapt'
-    if next(directory.glob('*/Inertial Signals'), None):
-        return 'har'
+    activities = activity_data.activity_layout(directory)
+    if activities and activities[1] == directory:
+        return activities[0]
     if next(directory.glob('*/subject_*/*.csv*'), None):
         return 'gestures'
     # One folder of unnamed sounds is not a vocabulary; two are.
@@ -320,8 +318,8 @@ def _check_hapt(directory: Path, report: Report, progress: Progress) -> None:
             report.add('missing', gyro, f'{path.name} is there')
             continue
         try:
-            acceleration = activity_data._read_table(path)
-            angular = activity_data._read_table(gyro)
+            acceleration = activity_data.read_table(path, 3)
+            angular = activity_data.read_table(gyro, 3)
         except KwsImuError as error:
             report.add('unreadable', path, str(error))
             continue
@@ -362,49 +360,55 @@ def _check_labels(labels: Path, lengths: dict[int, int], report: Report) -> None
 
 def _check_har(directory: Path, report: Report, progress: Progress) -> None:
     """Look through the UCI HAR inertial signals."""
-    parts = [part for part in ('train', 'test') if (directory / part).is_dir()]
-    total, done = len(parts) * (len(HAR_SIGNALS) + 2), 0
-    for part in parts:
-        rows: dict[str, int] = {}
+    files = [f'Inertial Signals/{signal}' for signal in HAR_SIGNALS] + ['y', 'subject']
+    total, done = len(activity_data.HAR_PARTS) * len(files), 0
+    for part in activity_data.HAR_PARTS:
         tables: dict[str, np.ndarray] = {}
-        names = [f'Inertial Signals/{signal}_{part}.txt' for signal in HAR_SIGNALS]
-        for name in [*names, f'y_{part}.txt', f'subject_{part}.txt']:
+        if not (directory / part).is_dir():
+            report.add('missing', directory / part, 'it belongs to the layout')
+            continue
+        for name in files:
             done += 1
             progress(done, total)
-            path = directory / part / name
+            path = directory / part / f'{name}_{part}.txt'
             if not path.is_file():
                 report.add('missing', path, 'it belongs to the layout')
                 continue
+            signal = name not in ('y', 'subject')
             try:
-                table = np.loadtxt(path, dtype=np.float32, ndmin=2)
-            except ValueError as error:
+                table = activity_data.read_table(path, HAR_WINDOW if signal else 1)
+            except KwsImuError as error:
                 report.add('corrupt rows', path, str(error))
                 continue
-            rows[name] = len(table)
-            if name in names and table.shape[1] != HAR_WINDOW:
-                report.add(
-                    'mismatch', path, f'{table.shape[1]} columns where {HAR_WINDOW} are needed'
-                )
-            if not np.isfinite(table).all():
-                report.add('not finite', path, f'{int((~np.isfinite(table)).sum())} values')
-            if name not in names:
-                tables[name] = table[:, 0]
-            elif 'gyro' in name:
-                report.levels['har'].extend(np.abs(table).max(axis=1).tolist())
-        if len(set(rows.values())) > 1:
+            bad = int((~np.isfinite(table)).sum())
+            if bad:
+                report.add('not finite', path, f'{bad} values')
+            elif signal and np.ptp(table) == 0.0:
+                report.add('flat', path, f'{table[0, 0]:g} throughout')
+            if 'gyro' in name:
+                report.levels['har'].extend(np.nanmax(np.abs(table), axis=1, initial=0.0).tolist())
+            tables[name] = table
+        if len({len(table) for table in tables.values()}) > 1:
+            rows = ', '.join(f'{name} {len(table)}' for name, table in tables.items())
             report.add('mismatch', directory / part, f'files of different length: {rows}')
-        activities, users = tables.get(f'y_{part}.txt'), tables.get(f'subject_{part}.txt')
-        if activities is None or users is None:
+        if 'y' in tables and 'subject' in tables:
+            _count_har_windows(tables['y'][:, 0], tables['subject'][:, 0], report)
+
+
+def _count_har_windows(activities: np.ndarray, users: np.ndarray, report: Report) -> None:
+    """Count windows by activity and split; activities and users are float (n,)."""
+    for activity, user in zip(activities, users, strict=False):
+        if not np.isfinite((activity, user)).all():
             continue
-        for activity, user in zip(activities, users, strict=False):
-            split = activity_split(int(user))
-            number = int(activity)
-            known = 1 <= number <= len(activity_data.ACTIVITIES)
-            name = activity_data.ACTIVITIES[number - 1] if known else f'activity {number}'
-            report.counts['har', name, split] += 1
-            report.people['har', split].add(int(user))
-        # Windows of 2.56 s overlap by half.
-        report.seconds['har'] += len(activities) * 1.28
+        split, number = activity_split(int(user)), int(activity)
+        known = 1 <= number <= len(activity_data.ACTIVITIES)
+        name = activity_data.ACTIVITIES[number - 1] if known else f'activity {number}'
+        if not known:
+            report.add('mismatch', f'user {int(user)}', f'activity {number} is not one of the six')
+        report.counts['har', name, split] += 1
+        report.people['har', split].add(int(user))
+    # Windows of 2.56 s overlap by half.
+    report.seconds['har'] += len(activities) * 1.28
 
 
 def to_text(report: Report, limit: int | None = 10) -> str:
