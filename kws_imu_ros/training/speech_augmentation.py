@@ -117,6 +117,23 @@ class SpeechBatches:
 
         labels: int (size,) to choose the classes, None to draw them.
         """
+        audio, labels = self.audio(size, rng, labels)
+        warp = rng.integers(len(self._warps), size=size)
+        log_mel = self._features(audio, warp)
+        p = self._parameters
+        log_mel = (log_mel - p.offset) / p.scale
+        for i in np.flatnonzero(labels != self._silence_label):
+            self._mask(log_mel[i], rng)
+        return log_mel.astype(np.float32), labels
+
+    def audio(
+        self, size: int, rng: np.random.Generator, labels: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return (audio float32 (size, 16000) in -1 to 1, labels int64 (size,)): up to the front end.
+
+        labels: int (size,) to choose the classes, None to draw them.
+        """
         if labels is None:
             labels = rng.integers(len(self._by_class), size=size)
             # The world outside the vocabulary is larger than any word.
@@ -129,13 +146,7 @@ class SpeechBatches:
             elif label != self._silence_label:
                 audio[i] = self._speech(self._by_class[label], rng)
         self._add_noise(audio, labels, rng)
-        warp = rng.integers(len(self._warps), size=size)
-        log_mel = self._features(np.clip(audio, -1.0, 1.0), warp)
-        p = self._parameters
-        log_mel = (log_mel - p.offset) / p.scale
-        for i in np.flatnonzero(labels != self._silence_label):
-            self._mask(log_mel[i], rng)
-        return log_mel.astype(np.float32), labels
+        return np.clip(audio, -1.0, 1.0), labels
 
     def _speech(self, candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         a = self._augmentation
