@@ -30,6 +30,7 @@ VERBS = {
     'report': ('kws_imu_ros.training.cli_report', 'write a report of experiments'),
     'models': ('kws_imu_ros.training.cli_models', 'list, check and describe model bundles'),
     'export': ('kws_imu_ros.training.cli_export', 'export a model as C for TensorFlow Lite Micro'),
+    'experiment': ('kws_imu_ros.training.cli_experiment', 'run an experiment of the lab again'),
 }
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT

@@ -1,0 +1,26 @@
+"""
+The experiments of the compression lab, each run by `kws-imu experiment NAME`.
+
+An experiment is a module with `add_arguments(parser)`, which declares its own options, and
+`run(lab, options) -> dict`, which returns a result that `kws-imu report` draws (JSON data with
+`kind`, `title`, `note`). It gets a `VoiceLab` and the parsed options, among them `steps` (None, or
+the number that every training takes instead of its own, to try it out) and `seed`.
+"""
+
+from __future__ import annotations
+
+# Name: (module, the question that it answers). Modules are imported when they are run.
+EXPERIMENTS = {
+    'normalization': (
+        'kws_imu_ros.training.experiments.normalization',
+        'what group normalization buys at small batches, and what it costs',
+    ),
+    'folding': (
+        'kws_imu_ros.training.experiments.folding',
+        'what is lost and won when group normalization is folded away',
+    ),
+    'quantization': (
+        'kws_imu_ros.training.experiments.quantization',
+        'size, accuracy and latency of one network in every precision',
+    ),
+}
