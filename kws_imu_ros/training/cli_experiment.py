@@ -64,7 +64,7 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run an experiment, print its result as one JSON object on the last line; return 0."""
+    """Run an experiment, print its result as JSON on the last line; return 0."""
     from kws_imu_ros.training.experiments.voice_lab import VoiceLab
 
     if args.steps is not None and args.steps < 1:
@@ -74,7 +74,11 @@ def run(args: argparse.Namespace) -> int:
     lab = VoiceLab(
         args.speech, args.work or Path('runs', 'experiments', args.name), args.cache, args.seed
     )
-    result = {**args.experiment.run(lab, args), 'command': command_of(args)}
+    result = args.experiment.run(lab, args)
+    command = {'command': command_of(args)}
+    # Several tables and plots of one run are a list, as a result file may be.
+    many = isinstance(result, list)
+    result = [{**part, **command} for part in result] if many else {**result, **command}
     text = json.dumps(result)
     if args.json:
         _write(json.dumps(result, indent=1) + '\n', args.json)

@@ -2,9 +2,9 @@
 The experiments of the compression lab, each run by `kws-imu experiment NAME`.
 
 An experiment is a module with `add_arguments(parser)`, which declares its own options, and
-`run(lab, options) -> dict`, which returns a result that `kws-imu report` draws (JSON data with
-`kind`, `title`, `note`). It gets a `VoiceLab` and the parsed options, among them `steps` (None, or
-the number that every training takes instead of its own, to try it out) and `seed`.
+`run(lab, options)`, which returns a result that `kws-imu report` draws (JSON data with `kind`,
+`title`, `note`), or a list of them. It gets a `VoiceLab` and the parsed options, among them `steps`
+(None, or the number that every training takes instead of its own, to try it out) and `seed`.
 """
 
 from __future__ import annotations
@@ -22,5 +22,25 @@ EXPERIMENTS = {
     'quantization': (
         'kws_imu_ros.training.experiments.quantization',
         'size, accuracy and latency of one network in every precision',
+    ),
+    'sensitivity': (
+        'kws_imu_ros.training.experiments.pruning',
+        'what each layer of a dense network can lose before the result suffers',
+    ),
+    'pruning_criteria': (
+        'kws_imu_ros.training.experiments.pruning',
+        'which criterion chooses best what to remove, with random as the control',
+    ),
+    'pruning_tenfold': (
+        'kws_imu_ros.training.experiments.pruning',
+        'what ten times fewer parameters cost',
+    ),
+    'pruning_unstructured': (
+        'kws_imu_ros.training.experiments.pruning',
+        'what zeroed weights save beside removed channels',
+    ),
+    'tutorial_baseline': (
+        'kws_imu_ros.training.experiments.tutorial_baseline',
+        'how the shipped model compares with the dense two-branch network of the tutorials',
     ),
 }
