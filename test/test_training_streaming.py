@@ -49,8 +49,10 @@ def test_the_stream_is_what_the_pipeline_hears(test_data, interpreter):
 
 def test_stretches_count_once():
     scores = np.array([0.1, 0.5, 0.9, 0.6, 0.1, 0.3, 0.7, 0.1, 0.8])
-    assert stretch_peaks(scores, 0.25).tolist() == pytest.approx([0.9, 0.7, 0.8])
-    assert stretch_peaks(np.zeros(5), 0.25).tolist() == []
+    peaks, places = stretch_peaks(scores, 0.25)
+    assert peaks.tolist() == pytest.approx([0.9, 0.7, 0.8])
+    assert places.tolist() == [2, 6, 8]
+    assert stretch_peaks(np.zeros(5), 0.25)[0].tolist() == []
 
 
 def test_positives_lie_where_they_should(test_data):
@@ -105,7 +107,14 @@ def test_peaks_on_real_speech(test_data, interpreter):
     assert 'stop' not in peaks.positive and len(peaks.true_stops) == 1
     assert heard >= 0.7 * len(spoken)
     assert sum(peaks.false_accepts(k, 0.9) for k in peaks.negative) <= 1
-    assert peaks.hours == pytest.approx(len(negatives) / 16000 / 3600)
+    seconds = {name: len(part) / 16000 for name, part in negatives.items()}
+    assert set(seconds) == {'unknown words', 'noise'}
+    assert peaks.hours_by_source == pytest.approx({k: v / 3600 for k, v in seconds.items()})
+    assert peaks.hours == pytest.approx(sum(peaks.hours_by_source.values()))
+    low = dict.fromkeys(peaks.negative, 0.26)
+    by_source = peaks.false_accepts_by_source(low)
+    assert sum(by_source.values()) == sum(peaks.false_accepts(k, t) for k, t in low.items()) > 0
+    assert by_source['unknown words'] > 0
 
 
 def test_an_empty_folder_of_streams_is_one_sentence(tmp_path):

@@ -31,6 +31,7 @@ HOP_SAMPLES = 640
 HOPS_PER_SECOND = SAMPLE_RATE // HOP_SAMPLES
 POSITIVE_SPACING_S = 3
 POSITIVE_SNR_DB = 10.0
+BUDGETS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 THRESHOLDS = np.round(np.arange(0.5, 0.996, 0.005), 3)
 
 Progress = Callable[[int, int], None]
@@ -46,6 +47,8 @@ class DetectionPeaks:
     hours: length of the negatives.
     Labels that stop the robot are on their own, on raw posteriors, as the policy treats them:
     `false_stops` and `true_stops` are the peaks of negatives and of positives.
+    hours_by_source: hours of each source of negatives; negative_sources and false_stop_sources say
+    for each peak of `negative` and `false_stops` which it lies in, int index into its names.
     """
 
     negative: Mapping[str, np.ndarray]
@@ -53,10 +56,23 @@ class DetectionPeaks:
     hours: float
     false_stops: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     true_stops: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    hours_by_source: Mapping[str, float] = field(default_factory=dict)
+    negative_sources: Mapping[str, np.ndarray] = field(default_factory=dict)
+    false_stop_sources: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def false_accepts(self, label: str, threshold: float) -> int:
         """Return how often the label was accepted though nobody said it."""
         return int((self.negative[label] >= threshold).sum())
+
+    def false_accepts_by_source(self, thresholds: Mapping[str, float]) -> dict[str, int]:
+        """Return how many false accepts lie in each source, at a threshold for each label."""
+        found = {}
+        for index, source in enumerate(self.hours_by_source):
+            found[source] = sum(
+                int(((self.negative[k] >= t) & (self.negative_sources[k] == index)).sum())
+                for k, t in thresholds.items()
+            )
+        return found
 
     def misses(self, label: str, threshold: float) -> int:
         """Return how often the label was said and not accepted."""
@@ -90,29 +106,46 @@ def smooth(posteriors: np.ndarray, hops: int) -> np.ndarray:
     return ((padded[hops:] - padded[:-hops]) / hops).astype(np.float32)
 
 
-def stretch_peaks(scores: np.ndarray, release: float) -> np.ndarray:
-    """Return the peak of every stretch of scores, float (n,), that stays above `release`."""
+def stretch_peaks(scores: np.ndarray, release: float) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Find the peak of every stretch of scores, float (n,), that stays above `release`.
+
+    Returns (peaks float32 (m,), their places in scores int64 (m,)).
+    """
     above = np.concatenate(([False], scores > release, [False])).astype(np.int8)
     starts, ends = np.flatnonzero(np.diff(above) == 1), np.flatnonzero(np.diff(above) == -1)
-    return np.array([scores[a:b].max() for a, b in zip(starts, ends, strict=True)], np.float32)
+    places = np.array(
+        [a + int(scores[a:b].argmax()) for a, b in zip(starts, ends, strict=True)], np.int64
+    )
+    return scores[places].astype(np.float32), places
 
 
 def negative_audio(
-    streams: Sequence[Path], unknown: np.ndarray, noise: Sequence[np.ndarray]
-) -> np.ndarray:
+    streams: Sequence[Path],
+    unknown: np.ndarray,
+    noise: Sequence[np.ndarray],
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
     """
-    Lay sentences, unknown words, int16 (n, 16000), and background noise end to end; int16 (m,).
+    Return the audio in which nobody gives a command, by source, int16 (n,) each.
+
+    The sources: 'sentences' (the recordings `streams`), 'unknown words' (clips, int16 (n, 16000))
+    and 'noise' (background recordings); each laid end to end, empty ones left out.
 
     Raises:
         KwsImuError: a file cannot be read, or there is nothing at all.
 
     """
-    parts = [read_audio(path) for path in streams]
-    parts += list(unknown)
-    parts += list(noise)
-    if not parts:
+    sentences = []
+    for done, path in enumerate(streams):
+        if progress:
+            progress(done, len(streams))
+        sentences.append(read_audio(path))
+    parts = {'sentences': sentences, 'unknown words': list(unknown), 'noise': list(noise)}
+    audio = {name: np.concatenate(part) for name, part in parts.items() if part}
+    if not audio:
         raise KwsImuError('There is no negative audio; give --streams or more speech data.')
-    return np.concatenate(parts)
+    return audio
 
 
 def list_streams(directory: Path) -> list[Path]:
@@ -162,31 +195,37 @@ def positive_audio(
 
 def detection_peaks(
     interpreter: Interpreter,
-    negatives: np.ndarray,
+    negatives: Mapping[str, np.ndarray],
     clips: np.ndarray,
     words: Sequence[str],
     table: PolicyTable,
     progress: Progress | None = None,
 ) -> DetectionPeaks:
     """
-    Run negatives and mixed positives through the network.
+    Run negatives, laid end to end, and the positives mixed into them through the network.
 
-    clips, words: int16 (n, 16000) and their labels. table: the policy, for its smoothing, release
-    threshold and stop words.
+    negatives: int16 (n,) by source, as from `negative_audio`. clips, words: int16 (n, 16000) and
+    their labels. table: the policy, for its smoothing, release threshold and stop words.
     """
     labels = interpreter.manifest.labels['voice']
     ignored = {table.voice_background, *table.voice_unknown}
-    raw = voice_stream(interpreter, negatives, progress)
+    audio = np.concatenate(list(negatives.values()))
+    mixed = positive_audio(clips, audio)
+    total = (len(audio) + len(mixed)) // HOP_SAMPLES
+    raw = voice_stream(interpreter, audio, progress and (lambda done, _: progress(done, total)))
     smoothed = smooth(raw, table.voice_hops)
-    negative = {
-        label: stretch_peaks(
-            (raw if label in table.stop_words else smoothed)[:, labels.index(label)],
-            table.voice_release,
-        )
-        for label in labels
-        if label not in ignored
-    }
-    raw = voice_stream(interpreter, positive_audio(clips, negatives), progress)
+    ends = np.cumsum([len(part) for part in negatives.values()]) / HOP_SAMPLES
+    negative, sources = {}, {}
+    for label in labels:
+        if label in ignored:
+            continue
+        scores = (raw if label in table.stop_words else smoothed)[:, labels.index(label)]
+        negative[label], places = stretch_peaks(scores, table.voice_release)
+        sources[label] = np.searchsorted(ends[:-1], places, side='right')
+    before = len(raw)
+    raw = voice_stream(
+        interpreter, mixed, progress and (lambda done, _: progress(before + done, total))
+    )
     smoothed = smooth(raw, table.voice_hops)
     spacing = POSITIVE_SPACING_S * HOPS_PER_SECOND
     positive: dict[str, list[float]] = {label: [] for label in negative}
@@ -201,9 +240,12 @@ def detection_peaks(
     return DetectionPeaks(
         {label: peaks for label, peaks in negative.items() if label not in stops},
         {label: peaks for label, peaks in found.items() if label not in stops},
-        len(negatives) / SAMPLE_RATE / 3600.0,
+        len(audio) / SAMPLE_RATE / 3600.0,
         np.concatenate([nothing, *(negative[label] for label in stops)]),
         np.concatenate([nothing, *(found[label] for label in stops)]),
+        {name: len(part) / SAMPLE_RATE / 3600.0 for name, part in negatives.items()},
+        {label: where for label, where in sources.items() if label not in stops},
+        np.concatenate([np.empty(0, np.int64), *(sources[label] for label in stops)]),
     )
 
 
@@ -218,6 +260,16 @@ def det_curve(peaks: DetectionPeaks) -> dict[str, list[float]]:
         'false_reject_rate': [
             sum(peaks.misses(k, t) for k in peaks.positive) / total for t in THRESHOLDS
         ],
+    }
+
+
+def det_curve_by_label(peaks: DetectionPeaks) -> dict[str, list[float]]:
+    """Return false accepts per hour and false reject rate with thresholds for each label."""
+    found = [choose_thresholds(peaks, budget)[1:] for budget in BUDGETS]
+    return {
+        'budget': list(BUDGETS),
+        'false_accepts_per_hour': [accepts for accepts, _ in found],
+        'false_reject_rate': [rejects for _, rejects in found],
     }
 
 
