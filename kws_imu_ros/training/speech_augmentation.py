@@ -17,6 +17,9 @@ import scipy.fft
 from kws_imu_ros.audio.frontend import FrontEndParameters, analysis_window, mel_matrix
 from kws_imu_ros.training.speech_data import CLIP_SAMPLES, speech_end
 
+# Root mean square of full scale below which a stretch of a recording is a pause.
+QUIETEST_SPEECH = 0.01
+
 
 @dataclass(frozen=True)
 class SpeechAugmentation:
@@ -29,6 +32,7 @@ class SpeechAugmentation:
     unknown_share: share of the clips that become 'unknown' beyond that class's own share;
     confusing_share: share of the unknown clips that are made to confuse (see `_confusing`).
     babble_probability: share of the noisy clips whose noise is other people's words.
+    running_share: share of the confusing clips cut from running speech, where there is any.
     """
 
     speed: tuple[float, float] = (0.85, 1.2)
@@ -43,6 +47,7 @@ class SpeechAugmentation:
     unknown_share: float = 0.2
     confusing_share: float = 0.5
     babble_probability: float = 0.2
+    running_share: float = 0.7
 
 
 class FeatureBatch:
@@ -95,8 +100,16 @@ class SpeechBatches:
         class_count: int,
         silence_label: int,
         unknown_label: int,
+        running_speech: np.ndarray | None = None,
     ) -> None:
+        """
+        Take the material.
+
+        samples, labels: clips int16 (n, 16000) and their classes. noise: recordings, int16 each.
+        running_speech: int16 (m,), people talking, or None.
+        """
         self._samples, self._labels = samples, labels
+        self._running_speech = running_speech
         self._noise = [n.astype(np.float32) / 32768.0 for n in noise]
         self._augmentation = augmentation
         self._parameters = parameters
@@ -166,12 +179,13 @@ class SpeechBatches:
         Return a second that is speech but no command, float32 (16000,).
 
         Running speech is full of pieces that sound like commands, and no clip of a single word is:
-        half of these are pieces of words spliced together, no command ever whole, the others are
-        words one after the other or backwards.
+        it is cut from running speech, where there is any; else half are pieces of words spliced
+        together, no command ever whole, the others are words one after the other or backwards.
         """
         a = self._augmentation
-        draw = rng.random()
-        if draw < 0.25:
+        if self._running_speech is not None and rng.random() < a.running_share:
+            clip = self._running(rng)
+        elif (draw := rng.random()) < 0.25:
             clip = self._samples[self._spoken[rng.integers(len(self._spoken))]][::-1]
             clip = clip.astype(np.float32) / 32768.0
         else:
@@ -185,6 +199,17 @@ class SpeechBatches:
         positions = start + np.arange(CLIP_SAMPLES) * speed
         clip = np.interp(positions, np.arange(len(clip)), clip, left=0.0, right=0.0)
         return clip * 10.0 ** (rng.uniform(*a.gain_db) / 20.0)
+
+    def _running(self, rng: np.random.Generator) -> np.ndarray:
+        """Return up to 1.5 s of running speech, not of its pauses, at a set loudness."""
+        length = min(CLIP_SAMPLES * 3 // 2, len(self._running_speech))
+        for _ in range(6):
+            start = rng.integers(0, len(self._running_speech) - length + 1)
+            clip = self._running_speech[start : start + length].astype(np.float32) / 32768.0
+            loudness = np.sqrt(np.mean(clip**2))
+            if loudness > QUIETEST_SPEECH:
+                break
+        return clip * (0.1 / (loudness + 1e-4))
 
     def _piece(self, rng: np.random.Generator, whole: bool) -> np.ndarray:
         """Return a whole unknown word, or a piece of any word, with soft edges, float32 (n,)."""
