@@ -15,7 +15,12 @@ pytest.importorskip('matplotlib', reason='the training extras are not installed'
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training import cli_report
 from kws_imu_ros.training.published import PUBLISHED
-from kws_imu_ros.training.report import DRAWERS, build_report, read_results
+from kws_imu_ros.training.report import (
+    DRAWERS,
+    FAMILY_MARKERS,
+    build_report,
+    read_results,
+)
 
 LABELS = ['left', 'stop', 'silence']
 RESULTS = {
@@ -183,6 +188,8 @@ def test_published_models_are_marked_as_quoted(page: str):
         assert published.name in page
     assert page.count('quoted: ') == len(PUBLISHED)
     assert 'not measured here' in page
+    assert {published.family for published in PUBLISHED} == set(FAMILY_MARKERS)
+    assert all(len(published.source) > 20 for published in PUBLISHED)
     names = ' '.join(published.name for published in PUBLISHED)
     for wanted in ('MLPerf', 'DS-CNN-S', 'DS-CNN-M', 'DS-CNN-L', 'MicroNet', 'BC-ResNet', 'KWT'):
         assert wanted in names

@@ -21,7 +21,7 @@ from kws_imu_ros.training.flatbuffer import Graph, read_graph
 from kws_imu_ros.training.quantization import TensorInfo, signature_tensors
 
 # Operators that MicroMutableOpResolver can register, with the method that does it
-# (tensorflow/lite/micro/micro_mutable_op_resolver.h).
+# (tensorflow/lite/micro/micro_mutable_op_resolver.h at commit 90b983c of August 2026).
 MICRO_OPERATORS = {
     'ABS': 'AddAbs',
     'ADD': 'AddAdd',
@@ -45,7 +45,9 @@ MICRO_OPERATORS = {
     'DEPTHWISE_CONV_2D': 'AddDepthwiseConv2D',
     'DEQUANTIZE': 'AddDequantize',
     'DIV': 'AddDiv',
+    'DYNAMIC_UPDATE_SLICE': 'AddDynamicUpdateSlice',
     'ELU': 'AddElu',
+    'EMBEDDING_LOOKUP': 'AddEmbeddingLookup',
     'EQUAL': 'AddEqual',
     'EXP': 'AddExp',
     'EXPAND_DIMS': 'AddExpandDims',
@@ -85,12 +87,15 @@ MICRO_OPERATORS = {
     'PRELU': 'AddPrelu',
     'QUANTIZE': 'AddQuantize',
     'READ_VARIABLE': 'AddReadVariable',
+    'REDUCE_ALL': 'AddReduceAll',
     'REDUCE_MAX': 'AddReduceMax',
+    'REDUCE_MIN': 'AddReduceMin',
     'RELU': 'AddRelu',
     'RELU6': 'AddRelu6',
     'RESHAPE': 'AddReshape',
     'RESIZE_BILINEAR': 'AddResizeBilinear',
     'RESIZE_NEAREST_NEIGHBOR': 'AddResizeNearestNeighbor',
+    'REVERSE_V2': 'AddReverseV2',
     'ROUND': 'AddRound',
     'RSQRT': 'AddRsqrt',
     'SELECT_V2': 'AddSelectV2',

@@ -46,7 +46,15 @@ from kws_imu_ros.training.published import PUBLISHED
 COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#555555')
 OURS = '#d62728'
 MARKERS = 'osD^vPX*'
-FAMILY_MARKERS = {'MLPerf Tiny': 's', 'Arm': 'o', 'MicroNet': '^', 'BC-ResNet': 'D', 'KWT': 'v'}
+FAMILY_MARKERS = {
+    'MLPerf Tiny': 's',
+    'Arm': 'o',
+    'MicroNet': '^',
+    'BC-ResNet': 'D',
+    'SparkNet': 'P',
+    'TC-ResNet': 'X',
+    'KWT': 'v',
+}
 MAXIMUM_BYTES = 50_000_000
 
 STYLE = """
