@@ -33,6 +33,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # low numbers that people pick by hand.
 DOMAINS = range(20, 102)
 
+# How long anything may take, s: what works is far faster, and only what hangs comes near. A machine
+# under load starts a process in tens of seconds, and may suspend it for some more.
+PATIENCE_S = 120.0
+
 
 @pytest.fixture(scope='session', autouse=True)
 def ros_domain() -> Iterator[int]:
@@ -126,7 +130,7 @@ class Probe:
         self.node.create_subscription(message_type, topic, messages.append, qos)
         return messages
 
-    def spin_until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> bool:
+    def spin_until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> bool:
         """Spin until condition() holds; return whether it came to hold within timeout_s."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -134,6 +138,28 @@ class Probe:
                 return False
             self.executor.spin_once(timeout_sec=0.05)
         return True
+
+    def call(self, service_type, name: str, request):
+        """
+        Call a service and return its response.
+
+        The server may find the client's end for the answer later than the client finds the server,
+        and what it answers before is lost: without an answer, the question is asked again.
+        """
+        client = self.node.create_client(service_type, name)
+        futures = []
+
+        def answered() -> bool:
+            return any(future.done() for future in futures)
+
+        assert self.spin_until(client.service_is_ready), f'nobody offers {name}'
+        for _ in range(6):
+            futures.append(client.call_async(request))
+            if self.spin_until(answered, PATIENCE_S / 6):
+                break
+        assert answered(), f'{name} gives no answer'
+        self.node.destroy_client(client)
+        return next(future.result() for future in futures if future.done())
 
     def close(self) -> None:
         """Stop spinning and destroy the probe's node."""
@@ -186,7 +212,7 @@ class ChildProcess:
         """Return everything that the process has printed so far."""
         return self.log.read_text(errors='replace')
 
-    def wait_for(self, text: str, timeout_s: float = 60.0) -> bool:
+    def wait_for(self, text: str, timeout_s: float = PATIENCE_S) -> bool:
         """Wait until text was printed; return False if the process ended or time ran out."""
         deadline = time.monotonic() + timeout_s
         while text not in self.output:
@@ -197,7 +223,7 @@ class ChildProcess:
             time.sleep(0.05)
         return True
 
-    def wait(self, timeout_s: float = 60.0) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the end; return the exit status. Raise TimeoutExpired when it does not end."""
         return self.popen.wait(timeout_s)
 
@@ -205,7 +231,7 @@ class ChildProcess:
         """Send a signal to the process alone, as an operator's kill would."""
         self.popen.send_signal(number)
 
-    def stop(self, timeout_s: float = 10.0) -> int:
+    def stop(self, timeout_s: float = 60.0) -> int:
         """Interrupt the process, kill what is left of its session; return the exit status."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGINT)
