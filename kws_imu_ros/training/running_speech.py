@@ -9,6 +9,7 @@ speech is not a command, for commands are spoken alone.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,8 @@ def load_running_speech(
     cache: folder in which decoded audio is kept for the next run, None for none.
 
     Raises:
-        KwsImuError: the folder is missing, a file cannot be read, or none is long enough.
+        KwsImuError: the folder is missing, more than one file in twenty cannot be read, or none is
+            long enough.
 
     """
     paths = list_running_speech(directory)
@@ -89,12 +91,24 @@ def load_running_speech(
 
 def _read_all(paths: Sequence[Path], progress: Progress | None) -> np.ndarray:
     parts = []
+    unreadable: list[str] = []
     for i, path in enumerate(paths):
-        audio = read_audio(path)
+        try:
+            audio = read_audio(path)
+        except KwsImuError as error:
+            unreadable.append(str(error))
+            continue
         if len(audio) >= SHORTEST_S * SAMPLE_RATE:
             parts.append(audio)
         if progress:
             progress(i + 1, len(paths))
+    if len(unreadable) * 20 > len(paths):
+        raise KwsImuError(
+            f'{len(unreadable)} of {len(paths)} recordings of running speech cannot be read; the '
+            f'first: {unreadable[0]}'
+        )
+    for problem in unreadable:
+        print(f'left out: {problem}', file=sys.stderr)
     if not parts:
         raise KwsImuError(
             f'None of the {len(paths)} recordings of running speech lasts {SHORTEST_S:g} s; give '
