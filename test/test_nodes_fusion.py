@@ -1,6 +1,8 @@
 """The fusion node in a real graph: what it publishes, and that nothing that arrives ends it."""
 
+import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +52,14 @@ def make_fusion(context, bundle_directory: Path, **parameters) -> FusionNode:
 
 
 class Senses:
-    """Publishes audio and IMU into the graph, as fast as the graph takes it."""
+    """Publishes audio and IMU into the graph, as fast as fusion takes it."""
 
-    def __init__(self, probe) -> None:
+    # Well below the depth of the queues that fusion reads from.
+    MOST_WAITING = 20
+
+    def __init__(self, probe, fusion: FusionNode) -> None:
         self._probe = probe
+        self._fusion = fusion
         self.now_ns = probe.node.get_clock().now().nanoseconds
         self._sequence = 0
         self.audio = probe.node.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
@@ -71,10 +77,32 @@ class Senses:
             )
             self.now_ns += len(part) * SECOND_NS // rate
             self._sequence += 1
-            # Not faster than the reliable queue of 50 is emptied: a block is one callback, and
-            # what it sets off is at most three more.
+            # A pass for each of what a block sets off, for those who listen to that.
             for _ in range(4):
                 self._probe.executor.spin_once(timeout_sec=0.002)
+            assert self._probe.spin_until(lambda: self._waiting() < self.MOST_WAITING)
+
+    def _waiting(self) -> int:
+        """Return how many blocks fusion has not taken yet."""
+        return self._sequence - self._fusion._audio_rate.total - self._fusion._bad_messages['audio']
+
+    def say_until(self, condition: Callable[[], object]) -> bool:
+        """Publish quiet noise until a condition holds: a listener may not be connected yet."""
+
+        def holds_after_more() -> bool:
+            self.say(noise(0.1))
+            return bool(condition())
+
+        return self._probe.spin_until(holds_after_more)
+
+    def rest_until(self, condition: Callable[[], object], acceleration=(0.0, 0.0, 9.81)) -> bool:
+        """Publish an IMU that lies still until a condition holds; what it sends may be lost."""
+
+        def holds_after_more() -> bool:
+            self.rest(0.1, acceleration)
+            return bool(condition())
+
+        return self._probe.spin_until(holds_after_more)
 
     def rest(self, seconds: float, acceleration=(0.0, 0.0, 9.81)) -> None:
         """Publish an IMU that lies still."""
@@ -88,7 +116,7 @@ class Senses:
 
 @pytest.fixture
 def senses(probe, fusion) -> Senses:
-    return Senses(probe)
+    return Senses(probe, fusion)
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -131,7 +159,7 @@ def test_a_word_becomes_posteriors_a_decision_and_a_command(probe, fusion, sense
     voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
     commands = probe.record(String, 'command')
     decisions = probe.record(DiagnosticStatus, 'decision', DECISION_QOS)
-    assert probe.spin_until(lambda: fusion.count_subscribers('voice'))
+    assert senses.say_until(lambda: voices)
     senses.say(clip(test_data, 'stop/626e323f_nohash_0.ogg'))
     assert probe.spin_until(lambda: commands and decisions)
     assert [message.data for message in commands] == ['stop']
@@ -158,31 +186,26 @@ def test_whoever_comes_late_is_told_the_last_decisions(probe, fusion, senses, te
 
 def test_voice_works_without_imu(probe, fusion, senses, diagnostics):
     voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
-    senses.say(noise(2.0))
-    assert probe.spin_until(lambda: len(voices) > 10)
-
-    def hears_without_imu() -> bool:
-        senses.say(noise(0.1))
-        return 'without IMU' in getattr(diagnostics.status, 'message', '')
-
-    assert probe.spin_until(hears_without_imu)
+    assert senses.say_until(lambda: len(voices) > 10)
+    assert senses.say_until(lambda: 'without IMU' in getattr(diagnostics.status, 'message', ''))
     assert diagnostics.status.level == DiagnosticStatus.OK
 
 
 def test_imu_works_without_voice(probe, fusion, senses, diagnostics):
     gestures = probe.record(Float32MultiArray, 'gesture', qos_profile_sensor_data)
-    senses.rest(2.0)
-    assert probe.spin_until(lambda: len(gestures) > 10)
+    assert senses.rest_until(lambda: len(gestures) > 10)
     labels, values, _ = posterior_from_message(gestures[-1])
     assert len(labels) == len(values)
     assert probe.spin_until(lambda: diagnostics.status is not None)
 
 
-def test_it_says_ten_times_a_second_that_it_lives(probe, fusion):
+def test_it_says_again_and_again_that_it_lives(probe, fusion):
     beats = probe.record(UInt32, 'fusion_alive', qos_profile_sensor_data)
     assert probe.spin_until(lambda: len(beats) >= 10)
+    # Best effort: one may be lost, but it counts.
     counts = [message.data for message in beats]
-    assert counts == list(range(counts[0], counts[0] + len(counts)))
+    assert counts[0] > 0
+    assert all(before < after for before, after in itertools.pairwise(counts))
 
 
 def test_diagnostics_tell_rates_times_and_counts(probe, fusion, senses, diagnostics):
@@ -222,9 +245,7 @@ def test_bad_audio_is_counted_and_told_and_good_audio_goes_on(probe, fusion, sen
         assert sentence in diagnostics.status.message
     assert diagnostics.status.level != DiagnosticStatus.OK
     voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
-    assert probe.spin_until(lambda: fusion.count_subscribers('voice'))
-    senses.say(noise(1.0))
-    assert probe.spin_until(lambda: len(voices) > 5)
+    assert senses.say_until(lambda: len(voices) > 5)
 
 
 @pytest.mark.parametrize(
@@ -238,20 +259,23 @@ def test_bad_audio_is_counted_and_told_and_good_audio_goes_on(probe, fusion, sen
 def test_a_bad_imu_is_told_and_voice_goes_on(
     probe, fusion, senses, diagnostics, acceleration, sentence
 ):
-    senses.rest(1.5, acceleration)
-    assert probe.spin_until(lambda: sentence in getattr(diagnostics.status, 'message', ''))
+    assert senses.rest_until(
+        lambda: sentence in getattr(diagnostics.status, 'message', ''), acceleration
+    )
     voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
-    assert probe.spin_until(lambda: fusion.count_subscribers('voice'))
-    senses.say(noise(1.0))
-    assert probe.spin_until(lambda: len(voices) > 5)
+    assert senses.say_until(lambda: len(voices) > 5)
 
 
 def test_an_imu_without_rotation_is_told(probe, fusion, senses, diagnostics):
     message = imu_sample_to_message(ImuSample(senses.now_ns, (0.0, 0.0, 9.8), (0.0, 0.0, 0.0)))
     message.angular_velocity_covariance[0] = -1.0
-    senses.imu.publish(message)
-    assert probe.spin_until(lambda: diagnostics.value('bad IMU messages') == '1')
-    assert 'no angular_velocity' in diagnostics.status.message
+
+    def told() -> bool:
+        senses.imu.publish(message)  # Best effort: one may be lost.
+        return 'no angular_velocity' in getattr(diagnostics.status, 'message', '')
+
+    assert probe.spin_until(told)
+    assert int(diagnostics.value('bad IMU messages')) > 0
 
 
 # Parameters
@@ -259,14 +283,10 @@ def test_an_imu_without_rotation_is_told(probe, fusion, senses, diagnostics):
 
 def set_parameters(probe, fusion, **values):
     """Set parameters through the service, as `ros2 param set` does; return the results."""
-    client = probe.node.create_client(SetParameters, '/fusion/set_parameters')
-    assert probe.spin_until(client.service_is_ready)
     request = SetParameters.Request(
         parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
     )
-    future = client.call_async(request)
-    assert probe.spin_until(future.done)
-    return future.result().results
+    return probe.call(SetParameters, '/fusion/set_parameters', request).results
 
 
 def test_thresholds_and_policy_change_live(probe, fusion, senses, test_data, tmp_path):
@@ -310,11 +330,9 @@ def test_what_shapes_the_node_is_read_only(probe, fusion, name: str, value):
 
 def test_every_parameter_is_described(probe, fusion):
     names = [n for n in fusion._parameters if not n.startswith(('use_sim', 'start_type', 'qos'))]
-    client = probe.node.create_client(DescribeParameters, '/fusion/describe_parameters')
-    assert probe.spin_until(client.service_is_ready)
-    future = client.call_async(DescribeParameters.Request(names=names))
-    assert probe.spin_until(future.done)
-    described = {d.name: d for d in future.result().descriptors}
+    request = DescribeParameters.Request(names=names)
+    response = probe.call(DescribeParameters, '/fusion/describe_parameters', request)
+    described = {d.name: d for d in response.descriptors}
     ours = {'model', 'runtime', 'hop_ms', 'policy_file', 'voice_threshold_offset'}
     assert ours <= set(described)
     assert all(described[name].description for name in ours)
