@@ -270,6 +270,11 @@ class Processes:
         self._children.append(child)
         return child
 
+    @property
+    def latest(self) -> ChildProcess:
+        """Return the process that was started last."""
+        return self._children[-1]
+
     def stop_all(self) -> None:
         """End every process; print the output of each, which pytest shows when a test failed."""
         for child in self._children:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import PATIENCE_S
 
 SCRIPT = """\
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
@@ -54,7 +55,7 @@ class SoundServer:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + PATIENCE_S
         while self._pactl('info').returncode != 0:
             if time.monotonic() > deadline or self._process.poll() is not None:
                 pytest.fail(f'PulseAudio does not start: {(self.directory / "log").read_text()}')
@@ -64,7 +65,7 @@ class SoundServer:
         """Kill the daemon: the microphone is unplugged."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def close(self) -> None:

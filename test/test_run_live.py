@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from conftest import PATIENCE_S, ChildProcess
+from real_time import in_real_time
 
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, read_raw, summarize_bag, typestore
 from kws_imu_ros.bags.scenario import load_scenario
@@ -26,6 +28,8 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / 'demo'
 SHORT_S = 7.5
+# Far more than any of the runs takes, s.
+RUN_S = 240.0
 
 
 @pytest.fixture(scope='module')
@@ -54,17 +58,11 @@ def contents(bag: Path, topic: str) -> list:
     ]
 
 
-def test_the_demo_drives_the_composed_robot_as_expected(
-    tmp_path: Path, processes, bundle_directory: Path
-):
-    out = tmp_path / 'out'
-    child = processes.start(
-        '-m', 'kws_imu_ros', 'run', '--model', bundle_directory, '--output', out
-    )
-    status = child.wait(240)
+def assert_demo_was_obeyed(out: Path, child: ChildProcess) -> None:
+    """Assert what a run of the whole demo has to tell and to leave."""
     events = load_scenario(DEMO / 'scenario.yaml').events
     assert f'{len(events)} of {len(events)} events as expected, 0 stray commands' in child.output
-    assert status == 0
+    assert child.wait() == 0
     assert '\x1b' not in child.output, 'no terminal, no control codes'
     picture = (out / 'path.png').read_bytes()
     assert struct.unpack('>II', picture[16:24]) > (1000, 500)
@@ -88,44 +86,64 @@ def test_the_demo_drives_the_composed_robot_as_expected(
     assert velocities[-1].linear_x == velocities[-1].angular_z == 0.0
 
 
+def test_the_demo_drives_the_composed_robot_as_expected(
+    tmp_path: Path, processes, bundle_directory: Path
+):
+    def attempt(out: Path) -> None:
+        child = processes.start(
+            '-m', 'kws_imu_ros', 'run', '--model', bundle_directory, '--output', out
+        )
+        child.wait(RUN_S)
+        assert_demo_was_obeyed(out, child)
+
+    in_real_time(processes, tmp_path, attempt)
+
+
 def test_the_robot_of_separate_processes_does_the_same(
     tmp_path: Path, processes, short_demo: Path, bundle_directory: Path
 ):
-    options = ['--separate', '--model', bundle_directory, '--output', tmp_path / 'out']
-    child = processes.start('-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag', *options)
-    assert child.wait(240) == 0
-    assert '2 of 2 events as expected, 0 stray commands' in child.output
+    def attempt(out: Path) -> None:
+        options = ['--separate', '--model', bundle_directory, '--output', out]
+        child = processes.start('-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag', *options)
+        assert child.wait(RUN_S) == 0
+        assert '2 of 2 events as expected, 0 stray commands' in child.output
+
+    in_real_time(processes, tmp_path, attempt)
 
 
 def test_a_full_disk_ends_the_recording_and_leaves_the_robot_alone(
     tmp_path: Path, processes, short_demo: Path, bundle_directory: Path
 ):
-    out = tmp_path / 'out'
     # The kernel's limit on the size of a file, in kB, stands in for the end of the disk.
     command = [sys.executable, '-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag']
-    child = processes.start_program(
-        'bash', '-c', 'ulimit -f 400; exec "$@"', 'bash',
-        *command, '--model', bundle_directory, '--output', out,
-        # Shared memory segments are files, too.
-        environment={'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'},
-    )  # fmt: skip
-    assert child.wait(240) == 0
-    assert '2 of 2 events as expected' in child.output
-    assert re.search(
-        r'Recording to .* stopped \(file too large\); the first \d+ mess', child.output
-    )
-    assert 'Traceback' not in child.output
-    kept = contents(out / 'bag', 'audio')
-    assert len(kept) > 50
-    sequences = [message.layout.dim[3].size for _, message in kept]
-    np.testing.assert_array_equal(sequences, np.arange(len(kept)))
+
+    def attempt(out: Path) -> None:
+        child = processes.start_program(
+            'bash', '-c', 'ulimit -f 400; exec "$@"', 'bash',
+            *command, '--model', bundle_directory, '--output', out,
+            # Shared memory segments are files, too.
+            environment={'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'},
+        )  # fmt: skip
+        assert child.wait(RUN_S) == 0
+        assert '2 of 2 events as expected' in child.output
+        assert re.search(
+            r'Recording to .* stopped \(file too large\); the first \d+ mess', child.output
+        )
+        assert 'Traceback' not in child.output
+        kept = contents(out / 'bag', 'audio')
+        assert len(kept) > 50
+        sequences = [message.layout.dim[3].size for _, message in kept]
+        np.testing.assert_array_equal(sequences, np.arange(len(kept)))
+
+    in_real_time(processes, tmp_path, attempt)
 
 
 def test_on_a_terminal_it_draws_live_and_gives_the_terminal_back(
-    tmp_path: Path, short_demo: Path, bundle_directory: Path
+    tmp_path: Path, bundle_directory: Path
 ):
     leader, follower = pty.openpty()
-    command = [sys.executable, '-m', 'kws_imu_ros', 'run', '--input', str(short_demo / 'bag')]
+    # The whole demo, which does not end before it is interrupted.
+    command = [sys.executable, '-m', 'kws_imu_ros', 'run']
     environment = dict(os.environ, TERM='xterm', PYTHONPATH=str(REPOSITORY), COLUMNS='120')
     options = ['--model', str(bundle_directory), '--output', str(tmp_path / 'out'), '--no-record']
     process = subprocess.Popen(
@@ -133,7 +151,7 @@ def test_on_a_terminal_it_draws_live_and_gives_the_terminal_back(
     )
     os.close(follower)
     output = b''
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     try:
         while 'level' not in output.decode(errors='replace'):
             assert time.monotonic() < deadline
@@ -144,7 +162,7 @@ def test_on_a_terminal_it_draws_live_and_gives_the_terminal_back(
                 output += os.read(leader, 65536)
             except OSError:  # How Linux tells that the other end is closed.
                 break
-        assert process.wait(60) == 130
+        assert process.wait(PATIENCE_S) == 130
     finally:
         process.kill()
         process.wait()
