@@ -47,12 +47,15 @@ class Board(threading.Thread):
 
     def run(self) -> None:
         sequence = 0
+        unsent = b''
         while not self._unplugged.wait(0.01):
             sample = self.samples[sequence % len(self.samples)]
             micros = time.monotonic_ns() // 1000 % 2**32
             reading = SerialReading(sequence % 65536, micros, *sample)
+            # A line that does not fit because nobody reads is sent to its end before the next.
+            line = unsent or encode_reading(reading)
             with contextlib.suppress(BlockingIOError):
-                os.write(self.master, encode_reading(reading))
+                unsent = line[os.write(self.master, line) :]
             sequence += 1
 
     def unplug(self) -> None:
@@ -97,11 +100,15 @@ def values(status):
 
 
 def calibrate(probe):
-    client = probe.node.create_client(Trigger, 'imu/calibrate')
-    assert probe.spin_until(client.service_is_ready)
-    future = client.call_async(Trigger.Request())
-    assert probe.spin_until(future.done)
-    return future.result()
+    """Calibrate; again where a machine that was held up gave no samples to calibrate from."""
+    answers = []
+
+    def answered() -> bool:
+        answers.append(probe.call(Trigger, 'imu/calibrate', Trigger.Request()))
+        return answers[-1].success or 'no samples come' not in answers[-1].message
+
+    assert probe.spin_until(answered)
+    return answers[-1]
 
 
 def test_a_board_on_a_serial_line_becomes_rep_145(processes, probe, plug_in, test_data):
@@ -120,7 +127,7 @@ def test_a_board_on_a_serial_line_becomes_rep_145(processes, probe, plug_in, tes
         assert tuple(round(v, 5) for v in received) in played
     stamps = np.array([s.stamp_ns for s in samples])
     assert np.diff(stamps).min() > 0
-    assert abs(stamps[-1] - time.time_ns()) < 10e9
+    assert abs(stamps[-1] - time.time_ns()) < 3600e9, 'of this computer, not of the board'
     assert probe.spin_until(lambda: len(statuses(diagnostics)) >= 3)
     status = statuses(diagnostics)[-1]
     assert values(status)['damaged lines'] == '0'
@@ -134,6 +141,8 @@ def test_a_still_board_is_calibrated_at_start_and_a_shaken_one_on_request_is_not
     imu = probe.record(Imu, 'imu/data_raw', qos_profile_sensor_data)
     child = start(processes, port=board.port)
     assert child.wait_for('Calibrated: gyroscope bias -0.1')
+    # What waits in queues was published before.
+    assert probe.spin_until(lambda: len(imu) > 20)
     imu.clear()
     assert probe.spin_until(lambda: len(imu) > 100)
     rotation = np.mean([imu_sample_from_message(m).angular_velocity for m in imu], axis=0)
@@ -155,10 +164,13 @@ def test_a_board_that_sends_g_is_reported(processes, probe, plug_in):
     board = plug_in([((0.0, 0.01 * (i % 2), 1.0), (0.0, 0.0, 0.001)) for i in range(100)])
     diagnostics = probe.record(DiagnosticArray, '/diagnostics')
     start(processes, port=board.port)
-    assert probe.spin_until(
-        lambda: any('looks like g instead of m/s^2' in s.message for s in statuses(diagnostics))
-    )
-    assert statuses(diagnostics)[-1].level == DiagnosticStatus.WARN
+
+    def reports():
+        found = [s for s in statuses(diagnostics) if 'looks like g instead of m/s^2' in s.message]
+        return {status.level for status in found}
+
+    assert probe.spin_until(reports)
+    assert reports() == {DiagnosticStatus.WARN}
 
 
 def test_absurd_values_are_reported(processes, probe, plug_in):
