@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ def make_replay(ros_context, probe):
     nodes = []
 
     def make(**parameters) -> ReplayNode:
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        values = {'wait_for_subscribers': 60.0, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
         node = ReplayNode(parameter_overrides=overrides, context=ros_context)
         nodes.append(node)
         probe.add_node(node)
@@ -75,8 +77,8 @@ def make_replay(ros_context, probe):
 
 def play(node: ReplayNode, probe, *received: list) -> None:
     node.start()
-    assert probe.spin_until(node.finished.done, 60)
-    probe.spin_until(lambda: all(len(item) >= COUNT for item in received), 5)
+    assert probe.spin_until(node.finished.done)
+    assert probe.spin_until(lambda: all(len(item) >= COUNT for item in received))
 
 
 def test_all_is_played_in_order_with_stamps_of_now(bag: Path, make_replay, probe):
@@ -84,23 +86,26 @@ def test_all_is_played_in_order_with_stamps_of_now(bag: Path, make_replay, probe
     imu = probe.record(Imu, 'imu/data_raw', qos_profile_sensor_data)
     commands = probe.record(String, 'command')
     node = make_replay(bag=str(bag))
-    play(node, probe, audio, imu)
+    play(node, probe, audio)
     assert node.finished.result() is True
     blocks = [audio_block_from_message(message) for message in audio]
     assert [block.sequence for block in blocks] == list(range(COUNT))
     assert all(b.stamp_ns == a.end_ns for a, b in itertools.pairwise(blocks)), 'still gapless'
     assert 0 <= blocks[0].stamp_ns - (node.started_ns - BLOCK_NS) <= BLOCK_NS
     assert commands == [], 'a recorded command must not drive a robot by accident'
-    # The IMU's own clock began at its power-up; its first sample is put where it was recorded.
-    stamps = [time_from_message(message.header.stamp) for message in imu]
-    assert abs(stamps[0] - blocks[0].end_ns) < BLOCK_NS
+    # The IMU's own clock began at its power-up; its samples are put where they were recorded. Best
+    # effort: some may be lost.
+    assert probe.spin_until(lambda: imu)
+    for message in imu:
+        block = blocks[round(message.angular_velocity.z)]
+        assert abs(time_from_message(message.header.stamp) - block.end_ns) < BLOCK_NS
     original = [m.content.samples for m in read_sensors(bag) if isinstance(m.content, AudioBlock)]
     np.testing.assert_array_equal(blocks[-1].samples, original[-1])
 
 
 def test_with_the_clock_stamps_and_time_are_those_of_the_bag(bag: Path, make_replay, probe):
     audio = probe.record(Int16MultiArray, 'audio')
-    clock = probe.record(Clock, '/clock')
+    clock = probe.record(Clock, '/clock', 1000)
     commands = probe.record(String, 'command')
     node = make_replay(bag=str(bag), publish_clock=True, rate=4.0, topics=['/command'])
     play(node, probe, audio)
@@ -113,7 +118,7 @@ def test_with_the_clock_stamps_and_time_are_those_of_the_bag(bag: Path, make_rep
     assert times[0] >= START_NS
     assert times[-1] <= START_NS + COUNT * BLOCK_NS
     assert len(times) > 20
-    assert probe.spin_until(lambda: commands, 5), 'the last message of the bag arrives, too'
+    assert probe.spin_until(lambda: commands), 'the last message of the bag arrives, too'
     assert [message.data for message in commands] == ['go']
 
 
@@ -121,7 +126,7 @@ def test_a_loop_starts_again(bag: Path, make_replay, probe):
     audio = probe.record(Int16MultiArray, 'audio')
     node = make_replay(bag=str(bag), loop=True, rate=10.0)
     node.start()
-    assert probe.spin_until(lambda: len(audio) > 2 * COUNT + 5, 60)
+    assert probe.spin_until(lambda: len(audio) > 2 * COUNT + 5)
     assert not node.finished.done()
 
 
@@ -163,7 +168,7 @@ def test_damage_inside_a_bag_ends_the_process_with_a_sentence(bag: Path, process
     file.write_bytes(bytes(data))
     options = ['--ros-args', '-p', f'bag:={bag}', '-p', 'wait_for_subscribers:=0.0']
     child = processes.start('-m', 'kws_imu_ros.nodes.replay_node', *options)
-    assert child.wait(60) == 2
+    assert child.wait() == 2
     assert 'damaged' in child.output
     assert 'Traceback' not in child.output
 
@@ -177,8 +182,8 @@ def test_what_is_played_is_recorded_byte_for_byte(
     )
     probe.add_node(recorder)
     node = make_replay(bag=str(bag), stamps='bag', topics=['command'])
-    node.start()
-    assert probe.spin_until(node.finished.done, 60)
+    audio = probe.record(Int16MultiArray, 'audio')
+    play(node, probe, audio)
     probe.spin_until(lambda: False, 1.0)
     recorder.destroy_node()
     assert recorder.error is None
@@ -205,9 +210,10 @@ def test_the_executables_end_cleanly(bag: Path, tmp_path: Path, processes):
     recorder = processes.start(
         '-m', 'kws_imu_ros.nodes.recorder_node', '--ros-args', '-p', f'bag:={tmp_path / "new"}'
     )
-    assert recorder.wait_for('Recording to', 60)
-    options = ['--ros-args', '-p', f'bag:={bag}', '-p', 'wait_for_subscribers:=20.0']
+    assert recorder.wait_for('Recording to')
+    options = ['--ros-args', '-p', f'bag:={bag}', '-p', 'wait_for_subscribers:=60.0']
     player = processes.start('-m', 'kws_imu_ros.nodes.replay_node', *options)
-    assert player.wait(60) == 0
-    assert recorder.stop(20) == 0
+    assert player.wait() == 0
+    time.sleep(1.0)  # What was sent is on its way to the recorder, which does not say when it came.
+    assert recorder.stop() == 0
     assert summarize_bag(tmp_path / 'new').find('audio').count == COUNT

@@ -45,7 +45,7 @@ def test_ctrl_c_during_imports_ends_in_silence():
         cwd=SETUP.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert result.returncode == -signal.SIGINT
