@@ -30,7 +30,7 @@ class _ExperimentParser(argparse.ArgumentParser):
         """Declare the experiment's options, then parse."""
         if self.experiment is None:
             self.experiment = importlib.import_module(EXPERIMENTS[self.prog.split()[-1]][0])
-            _add_common_arguments(self)
+            _add_common_arguments(self, getattr(self.experiment, 'NEEDS_SPEECH', True))
             self.experiment.add_arguments(self)
             self.set_defaults(experiment=self.experiment, parser=self)
         return super().parse_known_args(args, namespace)
@@ -45,18 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         names.add_parser(name, help=question, description=f'{question.capitalize()}.')
 
 
-def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that every experiment has."""
-    parser.add_argument(
-        '--speech', type=Path, required=True, help='folder in Speech Commands layout'
-    )
+def _add_common_arguments(parser: argparse.ArgumentParser, speech: bool) -> None:
+    """Declare the options that every experiment has, and those of the ones that need speech."""
+    if speech:
+        parser.add_argument(
+            '--speech', type=Path, required=True, help='folder in Speech Commands layout'
+        )
+        parser.add_argument(
+            '--cache', type=Path, help='folder for decoded audio, to be faster twice'
+        )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result there, too')
     parser.add_argument(
         '--work',
         type=Path,
         help='folder for checkpoints and trained stages; default: runs/experiments/NAME',
     )
-    parser.add_argument('--cache', type=Path, help='folder for decoded audio, to be faster twice')
     parser.add_argument(
         '--steps', type=int, help='steps of every training, to try an experiment out'
     )
@@ -71,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
         raise KwsImuError(f'--steps is {args.steps}; a training needs at least one.')
     if args.json and not args.json.absolute().parent.is_dir():
         raise KwsImuError(f'{args.json.parent} is no folder; make it, then run this again.')
-    lab = VoiceLab(
-        args.speech, args.work or Path('runs', 'experiments', args.name), args.cache, args.seed
-    )
+    args.work = args.work or Path('runs', 'experiments', args.name)
+    speech = getattr(args.experiment, 'NEEDS_SPEECH', True)
+    lab = VoiceLab(args.speech, args.work, args.cache, args.seed) if speech else None
     result = args.experiment.run(lab, args)
     command = {'command': command_of(args)}
     # Several tables and plots of one run are a list, as a result file may be.

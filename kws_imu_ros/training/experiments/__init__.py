@@ -4,7 +4,8 @@ The experiments of the compression lab, each run by `kws-imu experiment NAME`.
 An experiment is a module with `add_arguments(parser)`, which declares its own options, and
 `run(lab, options)`, which returns a result that `kws-imu report` draws (JSON data with `kind`,
 `title`, `note`), or a list of them. It gets a `VoiceLab` and the parsed options, among them `steps`
-(None, or the number that every training takes instead of its own, to try it out) and `seed`.
+(None, or the number that every training takes instead of its own, to try it out) and `seed`. One
+that says `NEEDS_SPEECH = False` gets None instead of the lab.
 """
 
 from __future__ import annotations
@@ -42,5 +43,9 @@ EXPERIMENTS = {
     'tutorial_baseline': (
         'kws_imu_ros.training.experiments.tutorial_baseline',
         'how the shipped model compares with the dense two-branch network of the tutorials',
+    ),
+    'human_activity': (
+        'kws_imu_ros.training.experiments.human_activity',
+        'how well the motion branch tells six activities of people it never met',
     ),
 }
