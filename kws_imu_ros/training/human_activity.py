@@ -18,7 +18,6 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training import quantization
 from kws_imu_ros.training.activity_data import ACTIVITIES, HAR_WINDOW, RATE_HZ, ActivityRecording
 from kws_imu_ros.training.evaluation import classification
-from kws_imu_ros.training.imu_augmentation import rotation_matrix
 from kws_imu_ros.training.stages import IMU_PARAMETERS, imu_divisors
 
 WINDOW = HAR_WINDOW
@@ -93,6 +92,14 @@ class ActivityAugmentation:
     noise: float = 0.005
 
 
+def _rotations(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Return the (n, 3, 3) rotations about axes (n, 3) by angles (n,) in rad (Rodrigues)."""
+    axes = axes / (np.linalg.norm(axes, axis=1, keepdims=True) + 1e-12)
+    cross = np.cross(axes[:, None], np.eye(3)[None]).swapaxes(1, 2)
+    sine, cosine = (f(angles)[:, None, None] for f in (np.sin, np.cos))
+    return np.eye(3) + sine * cross + (1.0 - cosine) * (cross @ cross)
+
+
 class ActivityBatches:
     """Draw augmented batches of (window in network units, label), each activity as often."""
 
@@ -129,14 +136,9 @@ class ActivityBatches:
         windows = (1.0 - part) * self._motion[index] + part * self._motion[index + 1]
         windows[:, :, 3:] *= speed[:, None, None]
         angles = np.radians(rng.uniform(-a.rotation_degrees, a.rotation_degrees, size))
-        turns = np.stack(
-            [
-                rotation_matrix(axis, angle)
-                for axis, angle in zip(rng.normal(size=(size, 3)), angles, strict=True)
-            ]
-        )
+        turns = _rotations(rng.normal(size=(size, 3)), angles)
         windows = np.concatenate(
-            [np.einsum('nij,ntj->nti', turns, windows[:, :, k : k + 3]) for k in (0, 3)], axis=2
+            [windows[:, :, k : k + 3] @ turns.swapaxes(1, 2) for k in (0, 3)], axis=2
         )
         windows *= rng.uniform(*a.scale, (size, 1, 1))
         offsets = rng.uniform(-1.0, 1.0, (size, 1, 6))
