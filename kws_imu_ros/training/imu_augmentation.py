@@ -110,7 +110,7 @@ class ImuBatches:
             g = swipes[rng.integers(len(swipes))]
             span = g.offset - g.onset
             if rng.random() < 0.6:
-                end = rng.uniform(0.1, g.onset + 0.3 * span)
+                end = rng.uniform(0.1, max(0.1, g.onset + 0.3 * span))
             else:
                 start = g.onset + 0.35 * span
                 end = rng.uniform(start, g.duration + 0.5) + self._length / RATE_HZ
