@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from kws_imu_ros.errors import KwsImuError
@@ -30,12 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of ordinary speech without commands, on which thresholds are chosen',
     )
     parser.add_argument(
+        '--running-speech',
+        type=Path,
+        help='folder of ordinary speech without commands, to train on; never that of --streams',
+    )
+    parser.add_argument(
         '--work',
         type=Path,
         help='folder for checkpoints and stages; default: runs/train/<name of the recipe>',
     )
     parser.add_argument(
         '--output', type=Path, default=Path('models'), help='where <name>/<version>/ is written'
+    )
+    parser.add_argument(
+        '--until',
+        metavar='STAGE',
+        help='stop after this stage, such as voice, voice_pruned or fusion; no bundle is written',
     )
     parser.add_argument('--version', help='version of the bundle; default: that of the recipe')
 
@@ -51,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
     if version_key(version) is None:
         raise KwsImuError(f'{version!r} is not a version; give three numbers such as 1.2.0.')
     target = args.output / recipe.name / version
-    if target.exists():
+    if target.exists() and not args.until:
         raise KwsImuError(
             f'{target} exists and versions are never rewritten; give a higher --version.'
         )
     work = args.work or Path('runs', 'train', recipe.name)
 
-    from kws_imu_ros.training.cli_evaluate import calibrate_voice, evaluate
+    from kws_imu_ros.training.cli_evaluate import evaluate
     from kws_imu_ros.training.release import (
         bundle_of,
         load_training_data,
@@ -65,17 +74,28 @@ def run(args: argparse.Namespace) -> int:
         model_card,
         quantize_network,
         train_network,
+        voice_thresholds,
     )
-    from kws_imu_ros.training.stages import StageRunner
+    from kws_imu_ros.training.stages import StageReached, StageRunner, last_stage
 
+    if args.until:
+        last_stage(recipe, args.until)
+    if args.streams and args.running_speech and _same(args.streams, args.running_speech):
+        raise KwsImuError(
+            f'--running-speech and --streams are both {args.streams}; thresholds must be chosen '
+            f'on speech that was not trained on.'
+        )
+    cache = work / 'decoded_audio'
     data = load_training_data(
-        recipe, args.speech, args.gestures, args.activities, work / 'decoded_audio'
+        recipe, args.speech, args.gestures, args.activities, cache, args.running_speech
     )
-    runner = StageRunner(recipe, data, work)
-    network = train_network(runner)
-    print('quantize: full int8', file=sys.stderr)
-    int8, float32 = quantize_network(runner, network)
-    (work / 'float32.tflite').write_bytes(float32)
+    try:
+        runner = StageRunner(recipe, data, work, args.until)
+        network = train_network(runner)
+        int8 = quantize_network(runner, network)
+    except StageReached as reached:
+        print(f'stopped after {reached}; its weights are in {work}')
+        return 0
     folders = {
         '--speech': args.speech, '--gestures': args.gestures, '--activities': args.activities,
         '--streams': args.streams,
@@ -84,16 +104,23 @@ def run(args: argparse.Namespace) -> int:
     options = ' '.join(f'{option} {option[2:].upper()}' for option, path in folders.items() if path)
     recipe_name = args.recipe.name if args.recipe else 'release.yaml'
     training_command = f'kws-imu train --recipe {shlex.quote(recipe_name)} {options}'
+    if args.running_speech:
+        training_command += ' --running-speech RUNNING_SPEECH'
     model = shlex.quote(f'{recipe.name}/{version}')
     command = f'kws-imu evaluate --model {model} {options} --split validation --json'
-    cache = work / 'decoded_audio'
     gestures = [label for label in recipe.gesture_labels if label != 'none']
     thresholds = {'gesture': dict.fromkeys(gestures, recipe.gesture_threshold)}
     if args.streams:
-        print('thresholds: on validation people over long audio', file=sys.stderr)
-        thresholds['voice'] = calibrate_voice(
-            bundle_of(runner, int8, version, training_command, {}), args.speech, args.streams, cache
+        thresholds['voice'] = voice_thresholds(
+            runner,
+            bundle_of(runner, int8, version, training_command, {}),
+            args.speech,
+            args.streams,
+            cache,
         )
+    if args.until:
+        print(f'stopped after thresholds; they are in {work}')
+        return 0
     results = evaluate(
         bundle_of(runner, int8, version, training_command, {}, thresholds),
         args.speech,
@@ -112,3 +139,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'{section}: {accuracy:.4f}' if accuracy is not None else f'{section}: no pairs')
     print(f'{bundle.path}: {bundle.manifest.bytes} bytes')
     return 0
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Return whether one folder is the other or lies in it."""
+    first, second = first.resolve(), second.resolve()
+    return first == second or first in second.parents or second in first.parents

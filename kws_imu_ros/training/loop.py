@@ -21,6 +21,7 @@ import tensorflow as tf
 import tf_keras
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.training.complexity import count
 from kws_imu_ros.training.progress import make_progress
 
 Batch = tuple[np.ndarray, ...]
@@ -191,32 +192,122 @@ class _Prefetch:
                 return
 
 
-def train_once(
-    work: Path, stage: str, model: tf_keras.Model, wanted: str, train: Callable[[Path], float]
-) -> None:
+def run_stage(
+    work: Path,
+    stage: str,
+    wanted: str,
+    build: Callable[[], tf_keras.Model],
+    train: Callable[[tf_keras.Model, Path], float],
+    stored: bool = False,
+) -> tf_keras.Model:
     """
-    Train `model` with `train(checkpoint folder) -> loss`, or load what an equal run left.
+    Return the model of a stage: made by `build` and `train`, or what an equal run left.
 
     work: existing folder, which gets `<stage>.weights.h5` and `<stage>.json`. wanted: fingerprint
     of whatever decides the result; the stage is skipped where it is that of the last run, and goes
     on from the last checkpoint where that run was interrupted.
+    train: takes the model and a checkpoint folder, returns the loss.
+    stored: the architecture depends on data, so it is kept beside the weights, and `build` is
+    called once only, even if training is interrupted.
+
+    Raises:
+        KwsImuError: the work folder cannot be written, or what it holds is damaged.
+
     """
-    weights, record = work / f'{stage}.weights.h5', work / f'{stage}.json'
+    finished, record = work / stage, work / f'{stage}.json'
+    weights = _weights(finished)
     if _fingerprint_of(record) == wanted and weights.is_file():
-        model.load_weights(str(weights))
-        print(f'{stage}: unchanged, taken from {weights}', file=sys.stderr)
-        return
+        model = _load(finished) if stored else build()
+        _load_weights(model, weights)
+        _tell(stage, model, f'unchanged, taken from {weights}')
+        return model
     checkpoint = work / f'{stage}.checkpoint'
-    marker = checkpoint / 'fingerprint'
-    if checkpoint.is_dir() and (not marker.is_file() or marker.read_text() != wanted):
+    marker, start = checkpoint / 'fingerprint', checkpoint / 'start'
+    try:
+        if checkpoint.is_dir() and (not marker.is_file() or marker.read_text() != wanted):
+            shutil.rmtree(checkpoint)
+        checkpoint.mkdir(exist_ok=True)
+        marker.write_text(wanted)
+        if stored and _architecture(start).is_file():
+            model = _load(start)
+            _load_weights(model, _weights(start))
+        else:
+            model = build()
+            if stored:
+                _store(start, model)
+        _tell(stage, model, 'training')
+        loss = train(model, checkpoint)
+        # Without the record the weights count for nothing, whatever interrupts this.
+        record.unlink(missing_ok=True)
+        if stored:
+            _store(finished, model)
+        else:
+            model.save_weights(str(weights))
+        record.write_text(json.dumps({'fingerprint': wanted, 'loss': loss}))
         shutil.rmtree(checkpoint)
-    checkpoint.mkdir(exist_ok=True)
-    marker.write_text(wanted)
-    print(f'{stage}: {model.count_params()} parameters', file=sys.stderr)
-    loss = train(checkpoint)
-    model.save_weights(str(weights))
-    record.write_text(json.dumps({'fingerprint': wanted, 'loss': loss}))
-    shutil.rmtree(checkpoint)
+    except OSError as error:
+        raise KwsImuError(
+            f'Stage {stage} cannot be written to {work}: {error.strerror or error}; free some '
+            f'space.'
+        ) from None
+    return model
+
+
+def train_once(
+    work: Path, stage: str, model: tf_keras.Model, wanted: str, train: Callable[[Path], float]
+) -> None:
+    """Run a stage, see `run_stage`, on a model that exists already; it is changed in place."""
+    run_stage(work, stage, wanted, lambda: model, lambda _, checkpoint: train(checkpoint))
+
+
+def _weights(stem: Path) -> Path:
+    return stem.with_name(f'{stem.name}.weights.h5')
+
+
+def _architecture(stem: Path) -> Path:
+    return stem.with_name(f'{stem.name}.architecture.json')
+
+
+def _store(stem: Path, model: tf_keras.Model) -> None:
+    """Write weights, then the architecture, whose presence says that both are whole."""
+    _architecture(stem).unlink(missing_ok=True)
+    model.save_weights(str(_weights(stem)))
+    _architecture(stem).write_text(model.to_json())
+
+
+def _load(stem: Path) -> tf_keras.Model:
+    """Return a stored model, its weights not set yet."""
+    try:
+        return tf_keras.models.model_from_json(_architecture(stem).read_text())
+    except (OSError, ValueError, TypeError) as error:
+        raise KwsImuError(
+            f'{_architecture(stem)} is damaged ({error}); delete it and {stem}.json, or the '
+            f'checkpoint folder, to make the stage again.'
+        ) from None
+
+
+def _load_weights(model: tf_keras.Model, path: Path) -> None:
+    try:
+        model.load_weights(str(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise KwsImuError(
+            f'{path} is damaged ({error}); delete it to make the stage again.'
+        ) from None
+
+
+def _tell(stage: str, model: tf_keras.Model, what: str) -> None:
+    """Say on stderr how large a stage's model is."""
+    try:
+        size = count(model)
+    except KwsImuError:
+        # Wrapped for pruning or quantization: only the network inside is worth counting.
+        print(f'{stage}: {what}', file=sys.stderr)
+        return
+    print(
+        f'{stage}: {what} ({size.parameters} parameters, {size.macs} MACs, about {size.bytes} '
+        f'bytes in int8)',
+        file=sys.stderr,
+    )
 
 
 def _fingerprint_of(record: Path) -> str:

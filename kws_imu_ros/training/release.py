@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,18 @@ import numpy as np
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.bundle import Bundle, DataSource, Metric, make_bundle
 from kws_imu_ros.training.activity_data import activities_digest, load_activities
+from kws_imu_ros.training.complexity import count
 from kws_imu_ros.training.gesture_data import gestures_digest, load_gestures
 from kws_imu_ros.training.loop import tf_keras
 from kws_imu_ros.training.progress import make_progress
-from kws_imu_ros.training.quantization import calibration_from_arrays, to_float32, to_int8
-from kws_imu_ros.training.recipe import Recipe
+from kws_imu_ros.training.quantization import (
+    calibration_from_arrays,
+    save,
+    to_float32,
+    to_int8,
+    to_int8_aware,
+)
+from kws_imu_ros.training.recipe import Recipe, fingerprint
 from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import StageRunner, TrainingData
 
@@ -25,16 +33,23 @@ SPLIT_RULES = {
     'speech': 'by speaker: the official hash or lists of Speech Commands',
     'gestures': 'by subject: number modulo 5; 4 testing, 3 validation, the rest training',
     'activities': 'by user: divisible by 3 testing, 1 modulo 6 validation, the rest training',
+    'running_speech': 'training recordings only',
 }
 
 
 def load_training_data(
-    recipe: Recipe, speech: Path, gestures: Path, activities: Path | None, cache: Path | None
+    recipe: Recipe,
+    speech: Path,
+    gestures: Path,
+    activities: Path | None,
+    cache: Path | None,
+    running_speech: Path | None = None,
 ) -> TrainingData:
     """
     Load the training people of all folders.
 
-    cache: folder for decoded audio, None for none.
+    cache: folder for decoded audio, None for none. running_speech: folder of ordinary speech
+    without commands, all of it for training.
 
     Raises:
         KwsImuError: a folder is missing, empty or lacks a class.
@@ -50,6 +65,16 @@ def load_training_data(
             lambda done, total: progress.update(task, completed=done, total=total),
         )
         noise = load_noise(speech, 'training')
+        talk = None
+        if running_speech:
+            from kws_imu_ros.training.running_speech import load_running_speech
+
+            task = progress.add_task('reading running speech', total=None, note='')
+            talk = load_running_speech(
+                running_speech,
+                cache,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
         task = progress.add_task('reading motion', total=None, note='')
         recordings = load_gestures(gestures, 'training')
         everyday = load_activities(activities, 'training') if activities else []
@@ -63,31 +88,127 @@ def load_training_data(
     digests = {'speech': clips.digest, 'gestures': gestures_digest(recordings)}
     if everyday:
         digests['activities'] = activities_digest(everyday)
+    hours = ''
+    if talk:
+        digests['running_speech'] = talk.digest
+        hours = f', {len(talk.samples) / 16000 / 3600:.2f} h of running speech'
     print(
         f'training data: {len(clips.labels)} words, {len(recordings)} gestures, '
-        f'{len(everyday)} activity recordings',
+        f'{len(everyday)} activity recordings{hours}',
         file=sys.stderr,
     )
-    return TrainingData(clips, noise, recordings, everyday, digests)
+    return TrainingData(
+        clips,
+        noise,
+        recordings,
+        everyday,
+        digests,
+        talk.samples if talk else None,
+        len(talk.offsets) - 1 if talk else 0,
+    )
 
 
 def train_network(runner: StageRunner) -> tf_keras.Model:
     """Run all training stages; return the float network with posteriors as outputs."""
-    teacher = runner.voice('teacher', None) if runner.recipe.teacher else None
-    voice = runner.voice('voice', teacher)
-    gesture = runner.gesture()
+    voice, gesture = runner.branch(runner.voice), runner.branch(runner.gesture)
     return runner.fusion(voice, gesture)
 
 
-def quantize_network(runner: StageRunner, network: tf_keras.Model) -> tuple[bytes, bytes]:
-    """Return the network as (full int8, float32) `.tflite`; ranges come from training pairs."""
-    log_mel, window, _ = runner.pairs(
-        runner.recipe.quantize.calibration_pairs, np.random.default_rng(runner.recipe.seed)
+def quantize_network(runner: StageRunner, network: tf_keras.Model) -> bytes:
+    """
+    Return the network as full int8 `.tflite`, after training or trained for it.
+
+    Ranges come from training pairs. It is kept in the work folder as `int8.tflite`, beside it the
+    network as `float32.tflite`; nothing is made again while the network is the same.
+    """
+    recipe, work = runner.recipe, runner.work
+    aware = runner.quantization_aware(network) if recipe.quantize.mode == 'qat' else None
+    trained = runner.prints['quantize_aware' if aware else 'fusion']
+    wanted = fingerprint('quantize', recipe.quantize.calibration_pairs, recipe.seed, trained)
+
+    def make() -> str:
+        print(f'quantize: full int8, {recipe.quantize.mode}', file=sys.stderr)
+        save(to_float32(network), work / 'float32.tflite')
+        if aware:
+            int8 = to_int8_aware(aware)
+        else:
+            log_mel, window, _ = runner.pairs(
+                recipe.quantize.calibration_pairs, np.random.default_rng(recipe.seed)
+            )
+            calibration = calibration_from_arrays(
+                {'log_mel': log_mel, 'imu': window}, samples=len(log_mel), seed=recipe.seed
+            )
+            int8 = to_int8(network, calibration)
+        save(int8, work / 'int8.tflite')
+        return hashlib.sha256(int8).hexdigest()
+
+    digest = once(work / 'quantize.json', 'quantize', wanted, make)
+    try:
+        int8 = (work / 'int8.tflite').read_bytes()
+    except OSError:
+        int8 = b''
+    if hashlib.sha256(int8).hexdigest() != digest:
+        (work / 'quantize.json').unlink(missing_ok=True)
+        raise KwsImuError(f'{work / "int8.tflite"} is missing or damaged; run again to make it.')
+    size = count(int8)
+    print(
+        f'quantize: {size.parameters} parameters, {size.macs} MACs, {len(int8)} bytes',
+        file=sys.stderr,
     )
-    calibration = calibration_from_arrays(
-        {'log_mel': log_mel, 'imu': window}, samples=len(log_mel), seed=runner.recipe.seed
+    runner.reached('quantize')
+    return int8
+
+
+def voice_thresholds(
+    runner: StageRunner, bundle: Bundle, speech: Path, streams: Path, cache: Path | None
+) -> dict[str, float]:
+    """
+    Return thresholds of the words, chosen over long audio with validation people.
+
+    They are chosen anew only when the network, the recordings or the policy changed.
+    """
+    from kws_imu_ros.decision.table import load_table
+    from kws_imu_ros.model.interpreter import Interpreter
+    from kws_imu_ros.resources import share_path
+    from kws_imu_ros.training.cli_evaluate import voice_peaks
+    from kws_imu_ros.training.streaming import list_streams, practical_thresholds
+
+    recipe, policy = runner.recipe.thresholds, share_path('config', 'policy.yaml')
+    validation = load_speech(speech, 'validation', runner.recipe.voice_labels, cache)
+    wanted = fingerprint(
+        'thresholds',
+        recipe,
+        hashlib.sha256(bundle.model_bytes).hexdigest(),
+        validation.digest,
+        [hashlib.sha256(path.read_bytes()).hexdigest() for path in list_streams(streams)],
+        policy.read_text(),
     )
-    return to_int8(network, calibration), to_float32(network)
+
+    def make() -> dict[str, float]:
+        print('thresholds: on validation people over long audio', file=sys.stderr)
+        peaks = voice_peaks(
+            Interpreter(bundle), load_table(policy), speech, streams, 'validation', cache, None
+        )
+        return practical_thresholds(peaks, recipe.false_accepts_per_hour, recipe.most_rejects)
+
+    return once(runner.work / 'thresholds.json', 'thresholds', wanted, make)
+
+
+def once(record: Path, stage: str, wanted: str, make: Callable[[], Any]) -> Any:
+    """Return JSON data from `make`, or from the record of an equal run."""
+    try:
+        found = json.loads(record.read_text())
+        if found['fingerprint'] == wanted:
+            print(f'{stage}: unchanged, taken from {record}', file=sys.stderr)
+            return found['value']
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    value = make()
+    try:
+        record.write_text(json.dumps({'fingerprint': wanted, 'value': value}))
+    except OSError as error:
+        raise KwsImuError(f'{record} cannot be written: {error.strerror}.') from None
+    return value
 
 
 def bundle_of(
@@ -112,6 +233,7 @@ def bundle_of(
         'speech': len(data.speech.labels),
         'gestures': len(data.gestures),
         'activities': len(data.activities),
+        'running_speech': data.running_speech_files,
     }
     return make_bundle(
         model_bytes,
@@ -172,10 +294,9 @@ on people who were never trained on:
 
 ## How it was made
 
-`kws-imu train` with the recipe in `manifest.json`; training people only ({counts}). A large voice
-network taught the small one (Hinton et al., 2015). Words and gestures were recorded by different
-people at different times and **paired synthetically**: the fused head has never seen a person who
-spoke and moved at once.
+`kws-imu train` with the recipe in `manifest.json`; training people only ({counts}).
+{_history(m.recipe)}Words and gestures were recorded by different people at different times and
+**paired synthetically**: the fused head has never seen a person who spoke and moved at once.
 
 Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
 
@@ -196,6 +317,28 @@ Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
 - GRWD wrist gestures by Gyronics Technologies (no licence stated).
 - Human Activities and Postural Transitions (HAPT), Reyes-Ortiz et al., UCI repository.
 """
+
+
+def _history(recipe: Mapping[str, Any]) -> str:
+    """Return a line for each stage beyond plain training."""
+    lines = []
+    for sense, teacher, pruning in (
+        ('voice', recipe.get('teacher'), recipe.get('voice_pruning')),
+        ('gesture', recipe.get('gesture_teacher'), recipe.get('gesture_pruning')),
+    ):
+        if teacher:
+            who = 'A large network' if teacher['members'] == 1 else f'{teacher["members"]} networks'
+            lines.append(f'{who} taught the {sense} branch (Hinton et al., 2015).')
+        if pruning:
+            ((kind, limit),) = pruning['budget'].items()
+            budget = f'{limit:.0%} of its {kind}' if limit < 1 else f'{limit:.0f} {kind}'
+            lines.append(
+                f'The {sense} branch was pruned to {budget} by {pruning["criterion"]}, in '
+                f'{pruning["rounds"]} round(s), whole channels at a time.'
+            )
+    if recipe['quantize'].get('mode') == 'qat':
+        lines.append('Quantization-aware training prepared it for int8.')
+    return ''.join(f'{line}\n' for line in lines)
 
 
 def _numbers(results: Mapping[str, Any]) -> dict[str, Any]:
