@@ -26,6 +26,7 @@ from kws_imu_ros.training.quantization import (
     to_int8_aware,
 )
 from kws_imu_ros.training.recipe import Recipe, fingerprint
+from kws_imu_ros.training.running_speech import list_running_speech, load_running_speech
 from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import StageRunner, TrainingData
 
@@ -67,8 +68,6 @@ def load_training_data(
         noise = load_noise(speech, 'training')
         talk = None
         if running_speech:
-            from kws_imu_ros.training.running_speech import load_running_speech
-
             task = progress.add_task('reading running speech', total=None, note='')
             talk = load_running_speech(
                 running_speech,
@@ -91,7 +90,7 @@ def load_training_data(
     hours = ''
     if talk:
         digests['running_speech'] = talk.digest
-        hours = f', {len(talk.samples) / 16000 / 3600:.2f} h of running speech'
+        hours = f', {talk.hours:.2f} h of running speech'
     print(
         f'training data: {len(clips.labels)} words, {len(recordings)} gestures, '
         f'{len(everyday)} activity recordings{hours}',
@@ -104,7 +103,7 @@ def load_training_data(
         everyday,
         digests,
         talk.samples if talk else None,
-        len(talk.offsets) - 1 if talk else 0,
+        len(list_running_speech(running_speech)) if talk else 0,
     )
 
 

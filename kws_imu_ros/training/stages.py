@@ -174,8 +174,6 @@ class StageRunner:
             work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.') from None
-        # Absent in most runs: then what was made without it stays unchanged.
-        more = {} if data.running_speech is None else {'running_speech': data.running_speech}
         self._speech = SpeechBatches(
             data.speech.samples,
             data.speech.labels,
@@ -185,7 +183,7 @@ class StageRunner:
             len(recipe.voice_labels),
             recipe.voice_labels.index('silence'),
             recipe.voice_labels.index('unknown'),
-            **more,
+            data.running_speech,
         )
         self._imu = ImuBatches(
             data.gestures,
