@@ -25,7 +25,7 @@ import rclpy
 import yaml
 from geometry_msgs.msg import Twist
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Int16MultiArray, String, UInt32
 
 import kws_imu_ros
@@ -35,6 +35,7 @@ from kws_imu_ros.bags.scenario import load_scenario
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.bundle import Bundle
 from kws_imu_ros.nodes.conversions import audio_block_from_message, intent_from_message
+from kws_imu_ros.nodes.qos import LOGGED_QOS
 
 STARTS = 5
 SETTLE_S = 3.0
@@ -128,13 +129,12 @@ class _Listener:
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node('benchmark', context=self._context)
-        reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         subscribe = self._node.create_subscription
         subscribe(UInt32, 'fusion_alive', self._on_alive, qos_profile_sensor_data)
-        subscribe(Twist, 'cmd_vel', self._on_velocity, reliable)
+        subscribe(Twist, 'cmd_vel', self._on_velocity, LOGGED_QOS)
         if everything:
-            subscribe(Int16MultiArray, 'audio', self._on_audio, reliable)
-            subscribe(String, 'command', self._on_command, reliable)
+            subscribe(Int16MultiArray, 'audio', self._on_audio, LOGGED_QOS)
+            subscribe(String, 'command', self._on_command, LOGGED_QOS)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
 

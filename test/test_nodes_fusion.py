@@ -27,7 +27,8 @@ from kws_imu_ros.nodes.conversions import (
     imu_sample_to_message,
     posterior_from_message,
 )
-from kws_imu_ros.nodes.fusion_node import AUDIO_QOS, DECISION_QOS, FusionNode
+from kws_imu_ros.nodes.fusion_node import FusionNode
+from kws_imu_ros.nodes.qos import AUDIO_QOS, DECISION_QOS
 
 RATE = 16000
 BLOCK = 320

@@ -7,6 +7,7 @@ diagnostics and otherwise ignored; nothing that arrives ends this node.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections import deque
@@ -18,12 +19,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_sensor_data,
-)
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
@@ -43,18 +39,11 @@ from kws_imu_ros.nodes.conversions import (
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
 from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.qos import AUDIO_QOS, DECISION_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.spinning import run_nodes
 from kws_imu_ros.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
 from kws_imu_ros.resources import share_path
 
-# A lost block breaks the stream of the front end, so it is sent again rather than dropped.
-AUDIO_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-COMMAND_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-DECISION_QOS = QoSProfile(
-    depth=10,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 ALIVE_PERIOD_S = 0.1
 # Seconds for which a passing trouble (a gap, a bad message) stays in diagnostics.
 TROUBLE_SHOWN_S = 10
@@ -94,36 +83,28 @@ class FusionNode(LeanNode):
 
         """
         super().__init__('fusion', **kwargs)
-        try:
+        with self.destroyed_on_error():
             self._configure()
-        except BaseException:
-            self.destroy_node()
-            raise
 
     def _configure(self) -> None:
-        model = declare(
-            self,
+        fixed = functools.partial(declare, self, read_only=True)
+        model = fixed(
             'model',
             DEFAULT_NAME,
             "Model bundle: its folder, or its name, such as 'voice_gesture' (the newest version) "
             "or 'voice_gesture/1.0.0'.",
-            read_only=True,
         )
-        runtime = declare(
-            self,
+        runtime = fixed(
             'runtime',
             'auto',
             "What runs the model: 'litert', 'tflite_runtime', or 'auto': the first that is there.",
-            read_only=True,
         )
-        hop_ms = declare(
-            self,
+        hop_ms = fixed(
             'hop_ms',
             40,
             'Time between two inferences in ms; the policy counts in hops.',
             minimum=10,
             maximum=200,
-            read_only=True,
         )
         self._policy_file = declare(
             self,
@@ -170,7 +151,7 @@ class FusionNode(LeanNode):
         self._gesture_publisher = self.create_publisher(
             Float32MultiArray, 'gesture', qos_profile_sensor_data
         )
-        self._command_publisher = self.create_publisher(String, 'command', COMMAND_QOS)
+        self._command_publisher = self.create_publisher(String, 'command', RELIABLE_QOS)
         self._decision_publisher = self.create_publisher(DiagnosticStatus, 'decision', DECISION_QOS)
         self._alive_publisher = self.create_publisher(
             UInt32, 'fusion_alive', qos_profile_sensor_data

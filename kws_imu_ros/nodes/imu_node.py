@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -56,78 +57,43 @@ class ImuNode(SourceNode):
 
     def configure(self) -> ImuSource:
         """Declare parameters and return the sensor or the recording."""
-        kind = declare(
-            self,
-            'input',
-            'serial',
-            "Where samples come from: 'serial', 'mpu6050' or 'file'.",
-            read_only=True,
-        )
-        port = declare(self, 'port', '/dev/ttyACM0', 'Serial port of the board.', read_only=True)
-        baud_rate = declare(
-            self,
+        fixed = functools.partial(declare, self, read_only=True)
+        kind = fixed('input', 'serial', "Where samples come from: 'serial', 'mpu6050' or 'file'.")
+        port = fixed('port', '/dev/ttyACM0', 'Serial port of the board.')
+        baud_rate = fixed(
             'baud_rate',
             115200,
             'Speed of the serial line in bits/s.',
             minimum=1200,
             maximum=4_000_000,
-            read_only=True,
         )
-        i2c_bus = declare(
-            self,
-            'i2c_bus',
-            1,
-            'Number of the I2C bus: 1 for /dev/i2c-1.',
-            minimum=0,
-            maximum=255,
-            read_only=True,
+        i2c_bus = fixed(
+            'i2c_bus', 1, 'Number of the I2C bus: 1 for /dev/i2c-1.', minimum=0, maximum=255
         )
-        i2c_address = declare(
-            self,
+        i2c_address = fixed(
             'i2c_address',
             0x68,
             'Address of the MPU-6050: 104 (0x68), or 105 (0x69) with AD0 high.',
             minimum=0x08,
             maximum=0x77,
-            read_only=True,
         )
-        rate_hz = declare(
-            self,
-            'rate',
-            100,
-            'Rate of the MPU-6050 in Hz; a board sets its own.',
-            minimum=4,
-            maximum=200,
-            read_only=True,
+        rate_hz = fixed(
+            'rate', 100, 'Rate of the MPU-6050 in Hz; a board sets its own.', minimum=4, maximum=200
         )
-        acceleration_range = declare(
-            self,
-            'acceleration_range',
-            8,
-            'Range of the MPU-6050 in g: 2, 4, 8 or 16.',
-            read_only=True,
+        acceleration_range = fixed(
+            'acceleration_range', 8, 'Range of the MPU-6050 in g: 2, 4, 8 or 16.'
         )
-        rotation_range = declare(
-            self,
-            'rotation_range',
-            1000,
-            'Range of the MPU-6050 in degrees/s: 250, 500, 1000 or 2000.',
-            read_only=True,
+        rotation_range = fixed(
+            'rotation_range', 1000, 'Range of the MPU-6050 in degrees/s: 250, 500, 1000 or 2000.'
         )
-        path = declare(self, 'file', '', 'Recording (csv or csv.gz) to play.', read_only=True)
-        repeat = declare(
-            self, 'repeat', False, 'Play the recording again and again.', read_only=True
-        )
-        self._calibrate_at_start = declare(
-            self,
+        path = fixed('file', '', 'Recording (csv or csv.gz) to play.')
+        repeat = fixed('repeat', False, 'Play the recording again and again.')
+        self._calibrate_at_start = fixed(
             'calibrate_at_start',
             True,
             'Calibrate as soon as the sensor lies still; a recording is never calibrated.',
-            read_only=True,
         )
-        self._frame_id = declare(
-            self, 'frame_id', 'imu_link', 'Frame of the samples.', read_only=True
-        )
+        self._frame_id = fixed('frame_id', 'imu_link', 'Frame of the samples.')
         self._plays_recording = kind == 'file'
         self._calibrate_at_start &= not self._plays_recording
         self._publisher = self.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)

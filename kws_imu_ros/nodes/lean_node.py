@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rclpy.node import Node
@@ -40,6 +41,15 @@ class LeanNode(Node):
         quiet = Parameter('start_type_description_service', value=False)
         kwargs['parameter_overrides'] = [quiet, *(kwargs.get('parameter_overrides') or ())]
         super().__init__(name, **kwargs)
+
+    @contextlib.contextmanager
+    def destroyed_on_error(self) -> Iterator[None]:
+        """Leave the graph again where the rest of a constructor fails."""
+        try:
+            yield
+        except BaseException:
+            self.destroy_node()
+            raise
 
     def create_publisher(self, *args: Any, **kwargs: Any) -> Publisher:
         """Create a publisher without event callbacks, unless some are given."""

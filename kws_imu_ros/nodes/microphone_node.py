@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Int16MultiArray
 
 from kws_imu_ros.audio.block import AudioBlock
@@ -24,10 +24,9 @@ from kws_imu_ros.audio.sources import (
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.conversions import audio_block_to_message
 from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.qos import AUDIO_QOS
 from kws_imu_ros.nodes.source_node import Source, SourceNode, run_source_node
 
-# A lost block breaks the stream of the front end, so it is sent again rather than dropped.
-AUDIO_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 MICROPHONE = 'microphone'
 # Digital silence of this length is a muted microphone, not a quiet room.
 MUTED_S = 5.0
@@ -53,12 +52,11 @@ class MicrophoneNode(SourceNode):
 
     def configure(self) -> Source:
         """Declare parameters and return the microphone or the file."""
-        source_name = declare(
-            self,
+        fixed = functools.partial(declare, self, read_only=True)
+        source_name = fixed(
             'input',
             MICROPHONE,
             "'microphone', or the path of a wav, flac or ogg file that is played instead.",
-            read_only=True,
         )
         self._device = declare(
             self,
@@ -67,42 +65,28 @@ class MicrophoneNode(SourceNode):
             'Microphone: index, name, or a part of a name that only one has; empty: the default.',
         )
         low, high = BLOCK_MS_RANGE
-        block_ms = declare(
-            self,
-            'block_ms',
-            20,
-            'Length of a block in ms.',
-            minimum=low,
-            maximum=high,
-            read_only=True,
-        )
-        self._capture_rate = declare(
-            self,
+        block_ms = fixed('block_ms', 20, 'Length of a block in ms.', minimum=low, maximum=high)
+        self._capture_rate = fixed(
             'capture_rate',
             0,
             'Rate in Hz to take from the microphone and resample; 0: 16000 where it can.',
             minimum=0,
             maximum=384000,
-            read_only=True,
         )
-        self._capture_channels = declare(
-            self,
+        self._capture_channels = fixed(
             'capture_channels',
             0,
             'Channels to take from the microphone and average; 0: one where it can.',
             minimum=0,
             maximum=64,
-            read_only=True,
         )
-        repeat = declare(self, 'repeat', False, 'Play the file again and again.', read_only=True)
-        trailing_silence_s = declare(
-            self,
+        repeat = fixed('repeat', False, 'Play the file again and again.')
+        trailing_silence_s = fixed(
             'trailing_silence',
             1.0,
             's of silence after the file, so that its last word is decided upon.',
             minimum=0.0,
             maximum=60.0,
-            read_only=True,
         )
         self._block_ms = block_ms
         self._listens = source_name == MICROPHONE

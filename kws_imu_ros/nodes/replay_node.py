@@ -8,6 +8,7 @@ neither the executor's work nor its pauses shift them.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
@@ -44,15 +45,12 @@ from kws_imu_ros.nodes.conversions import (
 )
 from kws_imu_ros.nodes.lean_node import LeanNode
 from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.qos import AUDIO_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.spinning import run_nodes
 
 _CLOCK_STEP_NS = 10_000_000
 _WAKE_S = 0.2
-_QOS = {
-    AUDIO_TYPE: QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE),
-    IMU_TYPE: qos_profile_sensor_data,
-}
-_DEFAULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+_QOS = {AUDIO_TYPE: AUDIO_QOS, IMU_TYPE: qos_profile_sensor_data}
 
 
 class ReplayNode(LeanNode):
@@ -72,16 +70,11 @@ class ReplayNode(LeanNode):
 
         """
         super().__init__('replay', **kwargs)
-        try:
+        with self.destroyed_on_error():
             self._configure()
-        except BaseException:
-            self.destroy_node()
-            raise
 
     def _configure(self) -> None:
-        def fixed(name: str, default: Any, description: str, **limits: float) -> Any:
-            return declare(self, name, default, description, read_only=True, **limits)
-
+        fixed = functools.partial(declare, self, read_only=True)
         bag = fixed('bag', '', 'Folder of a rosbag2, or its .mcap or .db3 file.')
         if not bag:
             raise KwsImuError(
@@ -131,10 +124,10 @@ class ReplayNode(LeanNode):
                 raise KwsImuError(f'Bag {self._bag} has no topic {topic} to play.')
             self._classes[topic] = message_class(found.type)
             self._publishers_of[topic] = self.create_publisher(
-                self._classes[topic], target, _QOS.get(found.type, _DEFAULT_QOS)
+                self._classes[topic], target, _QOS.get(found.type, RELIABLE_QOS)
             )
         self._clock_publisher = (
-            self.create_publisher(Clock, '/clock', _DEFAULT_QOS) if self._publish_clock else None
+            self.create_publisher(Clock, '/clock', RELIABLE_QOS) if self._publish_clock else None
         )
         self._stamps = StampMapper()
         self._stop = threading.Event()

@@ -73,11 +73,8 @@ class SourceNode(LeanNode):
         self._problem = ''
         self._source: Source | None = None
         self.finished = False
-        try:
+        with self.destroyed_on_error():
             self._start()
-        except BaseException:
-            self.destroy_node()
-            raise
 
     def _start(self) -> None:
         self._wait_for_device = declare(
