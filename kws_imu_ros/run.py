@@ -204,19 +204,44 @@ class _Graph:
 
     def _create(self, nodes: list[Node]) -> None:
         from kws_imu_ros.nodes.observer_node import ObserverNode
+        from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL
         from kws_imu_ros.nodes.recorder_node import RecorderNode
 
         plan = self._plan
+        stamped = self._stamped()
         # First in, last out: they see the robot's last words.
         if plan.bag is not None:
-            self.recorder = RecorderNode(parameter_overrides=_overrides({'bag': str(plan.bag)}))
+            recording = {'bag': str(plan.bag), ENABLE_STAMPED_CMD_VEL: stamped}
+            self.recorder = RecorderNode(parameter_overrides=_overrides(recording))
             nodes.append(self.recorder)
         display = self._display
-        nodes.append(ObserverNode(plan.log, display.decided, display.warned, display.update))
+        nodes.append(
+            ObserverNode(plan.log, display.decided, display.warned, display.update, stamped=stamped)
+        )
         self._robot = self._make_robot()
         self._robot.create(nodes)
         if self._robot.replay is None:
             plan.log.start_ns = nodes[0].get_clock().now().nanoseconds
+
+    def _stamped(self) -> bool:
+        """
+        Return whether cmd_vel carries TwistStamped, by the parameters of those at its ends.
+
+        Raises:
+            KwsImuError: the ends differ, or a value does not fit.
+
+        """
+        from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, read_ahead
+
+        command = read_ahead('command', ENABLE_STAMPED_CMD_VEL, False)
+        if self._args.no_simulation:
+            return command
+        if command != read_ahead('simulated_robot', ENABLE_STAMPED_CMD_VEL, False):
+            raise KwsImuError(
+                f'The parameter {ENABLE_STAMPED_CMD_VEL} of command and of simulated_robot differ; '
+                'set both alike.'
+            )
+        return command
 
     def _make_robot(self) -> Any:
         from kws_imu_ros.nodes.robot import Robot, RobotOptions

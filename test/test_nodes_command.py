@@ -27,13 +27,14 @@ from std_srvs.srv import SetBool
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion.velocity import Velocity
-from kws_imu_ros.nodes.command_node import LATCHED, CommandNode
+from kws_imu_ros.nodes.command_node import CommandNode
 from kws_imu_ros.nodes.conversions import (
     odometry_from_message,
     time_from_message,
     velocity_from_message,
     velocity_to_stamped_message,
 )
+from kws_imu_ros.nodes.qos import EMERGENCY_STOPPED_QOS
 from kws_imu_ros.nodes.simulated_robot_node import SimulatedRobotNode
 
 COMMAND = ('-m', 'kws_imu_ros.nodes.command_node')
@@ -207,7 +208,7 @@ def test_unknown_intents_are_refused_once_each_and_shown_in_diagnostics(processe
 
 def test_the_emergency_stop_is_latched_until_it_is_released(processes, probe, person):
     processes.start(*COMMAND, '--ros-args', *LONG_LIFE, *PATIENT)
-    stopped = probe.record(Bool, 'emergency_stopped', LATCHED)
+    stopped = probe.record(Bool, 'emergency_stopped', EMERGENCY_STOPPED_QOS)
     assert person.until(lambda: stopped)
     person.drive('up')
     response = probe.call(SetBool, 'emergency_stop', SetBool.Request(data=True))

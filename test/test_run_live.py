@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 from conftest import PATIENCE_S, ChildProcess
 from real_time import in_real_time
@@ -21,6 +22,7 @@ from real_time import in_real_time
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, read_raw, summarize_bag, typestore
 from kws_imu_ros.bags.scenario import load_scenario
 from kws_imu_ros.bags.writing import BagWriter
+from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.nodes.conversions import decision_from_message, velocity_from_message
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
@@ -99,16 +101,54 @@ def test_the_demo_drives_the_composed_robot_as_expected(
     in_real_time(processes, tmp_path, attempt)
 
 
-def test_the_robot_of_separate_processes_does_the_same(
-    tmp_path: Path, processes, short_demo: Path, bundle_directory: Path
+@pytest.fixture
+def stamped(tmp_path: Path) -> Path:
+    """Return a parameters file for a robot whose velocities are stamped."""
+    path = tmp_path / 'stamped.yaml'
+    path.write_text(
+        ''.join(
+            f'/**/{node}: {{ros__parameters: {{enable_stamped_cmd_vel: true}}}}\n'
+            for node in ('command', 'simulated_robot')
+        )
+    )
+    return path
+
+
+def test_the_robot_of_separate_processes_does_the_same_with_stamped_velocities(
+    tmp_path: Path, processes, short_demo: Path, stamped: Path, bundle_directory: Path
 ):
     def attempt(out: Path) -> None:
-        options = ['--separate', '--model', bundle_directory, '--output', out]
+        options = ['--separate', '--params-file', stamped]
+        options += ['--model', bundle_directory, '--output', out]
         child = processes.start('-m', 'kws_imu_ros', 'run', '--input', short_demo / 'bag', *options)
         assert child.wait(RUN_S) == 0
         assert '2 of 2 events as expected, 0 stray commands' in child.output
+        topic = summarize_bag(out / 'bag').find('cmd_vel')
+        assert (topic.type, topic.count > 50) == ('geometry_msgs/msg/TwistStamped', True)
 
     in_real_time(processes, tmp_path, attempt)
+
+
+def test_stamped_velocities_reach_whoever_shares_the_process(
+    tmp_path: Path, processes, stamped: Path, bundle_directory: Path
+):
+    silence, out = tmp_path / 'silence.wav', tmp_path / 'out'
+    soundfile.write(silence, np.zeros(8000, np.int16), 16000)
+    options = ['--params-file', stamped, '--model', bundle_directory, '--output', out]
+    child = processes.start('-m', 'kws_imu_ros', 'run', '--input', silence, *options)
+    assert child.wait() == 0
+    velocities = [velocity_from_message(message) for _, message in contents(out / 'bag', 'cmd_vel')]
+    assert set(velocities) == {Velocity()}
+
+
+def test_ends_of_cmd_vel_that_differ_are_refused(tmp_path: Path, processes, bundle_directory):
+    path = tmp_path / 'one_end.yaml'
+    path.write_text('/**/command: {ros__parameters: {enable_stamped_cmd_vel: true}}')
+    options = ['--params-file', path, '--model', bundle_directory, '--output', tmp_path / 'out']
+    child = processes.start('-m', 'kws_imu_ros', 'run', *options)
+    assert child.wait() == 2
+    assert 'Traceback' not in child.output
+    assert child.output.strip().endswith('set both alike.')
 
 
 def test_a_full_disk_ends_the_recording_and_leaves_the_robot_alone(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -23,12 +24,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_sensor_data,
-)
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool, String, UInt32
 from std_srvs.srv import SetBool
@@ -46,16 +42,10 @@ from kws_imu_ros.nodes.conversions import (
 )
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.spinning import run_nodes
 from kws_imu_ros.resources import share_path
-
-RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 
 LONGEST_INTENT = 40
 # Names that are remembered for diagnostics; a sender of random names must not fill the memory.
@@ -89,55 +79,33 @@ class CommandNode(LeanNode):
         """
         super().__init__('command', **kwargs)
         self._velocity_publisher = None
-        try:
+        with self.destroyed_on_error():
             self._configure()
-        except BaseException:
-            self.destroy_node()
-            raise
 
     def _configure(self) -> None:
-        motion_file = declare(
-            self,
+        fixed = functools.partial(declare, self, read_only=True)
+        motion_file = fixed(
             'motion_file',
             '',
             'Motion table: what each intent does. Empty: the config/motion.yaml of the package.',
-            read_only=True,
         )
         table = load_motion_table(
             Path(motion_file).expanduser() if motion_file else share_path('config', 'motion.yaml')
         )
-        rate = declare(
-            self,
-            'publish_rate',
-            20.0,
-            'Rate of cmd_vel in Hz.',
-            minimum=5.0,
-            maximum=100.0,
-            read_only=True,
+        rate = fixed('publish_rate', 20.0, 'Rate of cmd_vel in Hz.', minimum=5.0, maximum=100.0)
+        self._stamped = fixed(
+            ENABLE_STAMPED_CMD_VEL, False, 'Publish TwistStamped instead of Twist.'
         )
-        self._stamped = declare(
-            self,
-            'enable_stamped_cmd_vel',
-            False,
-            'Publish TwistStamped instead of Twist.',
-            read_only=True,
-        )
-        topic = declare(
-            self,
+        topic = fixed(
             'cmd_vel_topic',
             'cmd_vel',
             'Where velocities go; an input of twist_mux where there is one.',
-            read_only=True,
         )
-        self._frame_id = declare(
-            self, 'base_frame_id', 'base_link', 'Frame of a stamped velocity.', read_only=True
-        )
-        require_fusion = declare(
-            self,
+        self._frame_id = fixed('base_frame_id', 'base_link', 'Frame of a stamped velocity.')
+        require_fusion = fixed(
             'require_fusion',
             True,
             'Move only while fusion_alive is heard. False: teleoperation without fusion.',
-            read_only=True,
         )
         self._stop_pub_timeout = declare(
             self,
@@ -148,12 +116,10 @@ class CommandNode(LeanNode):
             minimum=0.0,
             maximum=60.0,
         )
-        stopped = declare(
-            self,
+        stopped = fixed(
             'start_emergency_stopped',
             False,
             'Start with the emergency stop engaged: somebody must release it first.',
-            read_only=True,
         )
         self._controller = MotionController(
             self._declare_table(table), require_heartbeat=require_fusion
@@ -166,10 +132,12 @@ class CommandNode(LeanNode):
         self._last_refusal = ''
 
         self._velocity_publisher = self.create_publisher(
-            TwistStamped if self._stamped else Twist, topic, RELIABLE
+            TwistStamped if self._stamped else Twist, topic, RELIABLE_QOS
         )
-        self._emergency_publisher = self.create_publisher(Bool, 'emergency_stopped', LATCHED)
-        self.create_subscription(String, 'command', self._command_callback(), RELIABLE)
+        self._emergency_publisher = self.create_publisher(
+            Bool, 'emergency_stopped', EMERGENCY_STOPPED_QOS
+        )
+        self.create_subscription(String, 'command', self._command_callback(), RELIABLE_QOS)
         self.create_subscription(
             UInt32, 'fusion_alive', self._on_fusion_alive, qos_profile_sensor_data
         )

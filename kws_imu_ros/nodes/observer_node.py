@@ -12,16 +12,11 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Log
 from rclpy.logging import LoggingSeverity
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_sensor_data,
-)
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String
 
 from kws_imu_ros.bags.run_log import QUIET_DBFS, RunLog
@@ -35,13 +30,7 @@ from kws_imu_ros.nodes.conversions import (
     velocity_from_message,
 )
 from kws_imu_ros.nodes.lean_node import LeanNode
-
-_RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-_LATCHED = QoSProfile(
-    depth=50,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+from kws_imu_ros.nodes.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 
 
 class ObserverNode(LeanNode):
@@ -54,6 +43,7 @@ class ObserverNode(LeanNode):
         on_warning: Callable[[float, str, str], None],
         on_refresh: Callable[[], None],
         refresh_rate: float = 5.0,
+        stamped: bool = False,
         **kwargs: Any,
     ) -> None:
         """
@@ -61,6 +51,7 @@ class ObserverNode(LeanNode):
 
         on_decision: called with each decision and its time in the run. on_warning: called with
         time, node and sentence. on_refresh: called `refresh_rate` times a second, for a display.
+        stamped: whether cmd_vel carries TwistStamped.
         """
         super().__init__('observer', **kwargs)
         self._log = log
@@ -77,13 +68,17 @@ class ObserverNode(LeanNode):
         self.create_subscription(
             Float32MultiArray, 'gesture', self._take_gesture, qos_profile_sensor_data
         )
-        self.create_subscription(DiagnosticStatus, 'decision', self._take_decision, _LATCHED)
-        self.create_subscription(String, 'command', self._take_command, _RELIABLE)
-        self.create_subscription(Twist, 'cmd_vel', self._take_velocity, _RELIABLE)
-        self.create_subscription(Odometry, 'odom', self._take_odometry, _RELIABLE)
+        self.create_subscription(
+            DiagnosticStatus, 'decision', self._take_decision, LOGGED_LATCHED_QOS
+        )
+        self.create_subscription(String, 'command', self._take_command, LOGGED_QOS)
+        self.create_subscription(
+            TwistStamped if stamped else Twist, 'cmd_vel', self._take_velocity, LOGGED_QOS
+        )
+        self.create_subscription(Odometry, 'odom', self._take_odometry, LOGGED_QOS)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, 10)
         # Latched: a warning of a node's constructor comes before anybody listens.
-        self.create_subscription(Log, '/rosout', self._take_log, _LATCHED)
+        self.create_subscription(Log, '/rosout', self._take_log, LOGGED_LATCHED_QOS)
         self.create_timer(1.0 / refresh_rate, self._refresh)
 
     def _time(self) -> float:
@@ -120,7 +115,7 @@ class ObserverNode(LeanNode):
     def _take_command(self, message: String) -> None:
         self._log.commands.append((self._time(), intent_from_message(message)))
 
-    def _take_velocity(self, message: Twist) -> None:
+    def _take_velocity(self, message: Twist | TwistStamped) -> None:
         velocity = velocity_from_message(message)
         self._log.velocity = velocity
         self._log.motions.append(Motion(self._time(), velocity.linear_x, velocity.angular_z))

@@ -14,6 +14,9 @@ from rclpy.node import Node
 
 from kws_imu_ros.errors import KwsImuError
 
+# Of both ends of cmd_vel, and of whoever listens in.
+ENABLE_STAMPED_CMD_VEL = 'enable_stamped_cmd_vel'
+
 
 def declare(
     node: Node,
@@ -60,3 +63,20 @@ def declare(
         raise KwsImuError(f'{where} is out of range; {wanted}.') from error
     except ParameterException as error:
         raise KwsImuError(f'{where} cannot be declared: {error}.') from error
+
+
+def read_ahead(node_name: str, name: str, default: Any) -> Any:
+    """
+    Return the value that a node's parameter will have, by the arguments of this process.
+
+    A node of that name exists for a moment, so that ROS itself picks among files and wildcards.
+
+    Raises:
+        KwsImuError: the value does not fit.
+
+    """
+    node = Node(node_name, start_parameter_services=False, enable_rosout=False)
+    try:
+        return declare(node, name, default, '')
+    finally:
+        node.destroy_node()

@@ -7,6 +7,7 @@ one ends the recording with one sentence and leaves the robot alone.
 
 from __future__ import annotations
 
+import functools
 import queue
 import sys
 import threading
@@ -15,31 +16,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 
 from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.nodes.replay_node import message_class
 from kws_imu_ros.nodes.spinning import run_nodes
 
-_RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-_LATCHED = QoSProfile(
-    depth=50,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 TOPICS = {
-    'audio': (AUDIO_TYPE, _RELIABLE),
+    'audio': (AUDIO_TYPE, LOGGED_QOS),
     'imu/data_raw': (IMU_TYPE, qos_profile_sensor_data),
     'voice': ('std_msgs/msg/Float32MultiArray', qos_profile_sensor_data),
     'gesture': ('std_msgs/msg/Float32MultiArray', qos_profile_sensor_data),
-    'command': ('std_msgs/msg/String', _RELIABLE),
-    'decision': ('diagnostic_msgs/msg/DiagnosticStatus', _LATCHED),
-    'cmd_vel': ('geometry_msgs/msg/Twist', _RELIABLE),
-    'odom': ('nav_msgs/msg/Odometry', _RELIABLE),
+    'command': ('std_msgs/msg/String', LOGGED_QOS),
+    'decision': ('diagnostic_msgs/msg/DiagnosticStatus', LOGGED_LATCHED_QOS),
+    'cmd_vel': ('geometry_msgs/msg/Twist', LOGGED_QOS),
+    'odom': ('nav_msgs/msg/Odometry', LOGGED_QOS),
 }
 # A minute of everything; beyond it the disk has lost the race and the rest is counted as dropped.
 _LONGEST_QUEUE = 30_000
@@ -81,12 +77,10 @@ class RecorderNode(LeanNode):
         self._thread.start()
 
     def _configure(self) -> None:
-        def fixed(name: str, default: Any, description: str) -> Any:
-            return declare(self, name, default, description, read_only=True)
-
+        fixed = functools.partial(declare, self, read_only=True)
         bag = fixed('bag', '', 'Folder of the new bag; `run-<time>` here when empty.')
         topics = fixed('topics', list(TOPICS), 'Topics to record.')
-        stamped = fixed('enable_stamped_cmd_vel', False, 'Whether cmd_vel carries TwistStamped.')
+        stamped = fixed(ENABLE_STAMPED_CMD_VEL, False, 'Whether cmd_vel carries TwistStamped.')
         unknown = sorted(set(topics) - set(TOPICS))
         if unknown:
             raise KwsImuError(

@@ -7,6 +7,7 @@ whatever reason, it brakes by itself within cmd_vel_timeout.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
@@ -17,7 +18,6 @@ import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
 from kws_imu_ros.errors import KwsImuError
@@ -34,17 +34,14 @@ from kws_imu_ros.nodes.conversions import (
 )
 from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import declare
+from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.qos import NEWEST_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.spinning import run_nodes
 
 try:
     from tf2_msgs.msg import TFMessage
 except ImportError:
     TFMessage = None
-
-RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-# The newest velocity alone: after a pause, old ones must not be driven one by one.
-NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class SimulatedRobotNode(LeanNode):
@@ -59,42 +56,20 @@ class SimulatedRobotNode(LeanNode):
 
         """
         super().__init__('simulated_robot', **kwargs)
-        try:
+        with self.destroyed_on_error():
             self._configure()
-        except BaseException:
-            self.destroy_node()
-            raise
 
     def _configure(self) -> None:
+        fixed = functools.partial(declare, self, read_only=True)
         rate = self._declare('publish_rate', 25.0, 'Rate of odom in Hz.', 1.0, 50.0)
-        stamped = declare(
-            self,
-            'enable_stamped_cmd_vel',
-            False,
-            'Expect TwistStamped instead of Twist on cmd_vel.',
-            read_only=True,
+        stamped = fixed(
+            ENABLE_STAMPED_CMD_VEL, False, 'Expect TwistStamped instead of Twist on cmd_vel.'
         )
-        self._odom_frame = declare(
-            self, 'odom_frame_id', 'odom', 'Frame of the pose.', read_only=True
-        )
-        self._base_frame = declare(
-            self, 'base_frame_id', 'base_link', 'Frame of the robot.', read_only=True
-        )
+        self._odom_frame = fixed('odom_frame_id', 'odom', 'Frame of the pose.')
+        self._base_frame = fixed('base_frame_id', 'base_link', 'Frame of the robot.')
         self._joints = (
-            declare(
-                self,
-                'left_wheel_name',
-                'left_wheel_joint',
-                'Joint in joint_states.',
-                read_only=True,
-            ),
-            declare(
-                self,
-                'right_wheel_name',
-                'right_wheel_joint',
-                'Joint in joint_states.',
-                read_only=True,
-            ),
+            fixed('left_wheel_name', 'left_wheel_joint', 'Joint in joint_states.'),
+            fixed('right_wheel_name', 'right_wheel_joint', 'Joint in joint_states.'),
         )
         self._robot = SimulatedRobot(self._declare_robot(), time.monotonic_ns())
         self._unusable = 0
@@ -104,12 +79,12 @@ class SimulatedRobotNode(LeanNode):
         self._touching = False
 
         self.create_subscription(
-            TwistStamped if stamped else Twist, 'cmd_vel', self._on_cmd_vel, NEWEST
+            TwistStamped if stamped else Twist, 'cmd_vel', self._on_cmd_vel, NEWEST_QOS
         )
-        self._odometry_publisher = self.create_publisher(Odometry, 'odom', RELIABLE)
-        self._joint_publisher = self.create_publisher(JointState, 'joint_states', RELIABLE)
+        self._odometry_publisher = self.create_publisher(Odometry, 'odom', RELIABLE_QOS)
+        self._joint_publisher = self.create_publisher(JointState, 'joint_states', RELIABLE_QOS)
         self._tf_publisher = (
-            None if TFMessage is None else self.create_publisher(TFMessage, 'tf', RELIABLE)
+            None if TFMessage is None else self.create_publisher(TFMessage, 'tf', RELIABLE_QOS)
         )
         self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
@@ -164,14 +139,8 @@ class SimulatedRobotNode(LeanNode):
             noise=self._declare(
                 'noise', default.noise, 'Deviation of wheel speed as a share of it.', 0.0, 0.5
             ),
-            seed=declare(
-                self,
-                'seed',
-                default.seed,
-                'Of the noise: the same seed, the same noise.',
-                minimum=0,
-                maximum=2**31 - 1,
-                read_only=True,
+            seed=self._declare(
+                'seed', default.seed, 'Of the noise: the same seed, the same noise.', 0, 2**31 - 1
             ),
             start=Pose(
                 self._declare('start_x', default.start.x, 'm', -500.0, 500.0),
