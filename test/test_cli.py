@@ -29,6 +29,18 @@ def kws_imu(*arguments: str, **options) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.fixture
+def in_process(capsys):
+    """Return what `kws_imu` is, without its process: for what is refused before ROS starts."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        status = cli.main([str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, output.out, output.err)
+
+    return run
+
+
 def assert_refused(result: subprocess.CompletedProcess, *words: str) -> None:
     """Assert that there was one sentence, no traceback, and status 2."""
     assert result.returncode == 2, result.stdout + result.stderr
@@ -104,21 +116,21 @@ def test_a_reader_that_closes_early_is_no_error():
 
 
 @pytest.mark.parametrize('arguments', [('replay', 'X', '--offline'), ('replay', 'X')])
-def test_a_bag_that_is_not_there_is_refused(arguments):
-    assert_refused(kws_imu(*arguments), 'There is no bag at X')
+def test_a_bag_that_is_not_there_is_refused(arguments, in_process):
+    assert_refused(in_process(*arguments), 'There is no bag at X')
 
 
-def test_a_truncated_bag_is_refused(tmp_path: Path):
+def test_a_truncated_bag_is_refused(tmp_path: Path, in_process):
     data = (DEMO / 'bag.mcap').read_bytes()
     (tmp_path / 'cut.mcap').write_bytes(data[: len(data) // 2])
-    assert_refused(kws_imu('replay', tmp_path / 'cut.mcap', '--offline'), 'truncated')
-    result = kws_imu('run', '--input', tmp_path / 'cut.mcap', '--output', tmp_path / 'out')
+    assert_refused(in_process('replay', tmp_path / 'cut.mcap', '--offline'), 'truncated')
+    result = in_process('run', '--input', tmp_path / 'cut.mcap', '--output', tmp_path / 'out')
     assert_refused(result, 'truncated')
 
 
-def test_a_bag_without_the_topics_is_refused(test_data: Path):
+def test_a_bag_without_the_topics_is_refused(test_data: Path, in_process):
     bag = test_data / 'rosbags' / 'sparkfun_razor'
-    result = kws_imu('replay', bag, '--imu-topic', '/wrist')
+    result = in_process('replay', bag, '--imu-topic', '/wrist')
     assert_refused(result, 'neither on /audio nor on /wrist')
 
 
@@ -128,15 +140,15 @@ def test_options_of_offline_replay_need_it():
 
 @pytest.mark.parametrize('option', ['--model', '--policy', '--motion', '--scenario'])
 def test_a_file_that_is_not_there_is_refused_offline(
-    option: str, tmp_path: Path, bundle_directory: Path
+    option: str, tmp_path: Path, bundle_directory: Path, in_process
 ):
     options = ['--model', bundle_directory, option, tmp_path / 'nothing.yaml']
-    result = kws_imu('replay', DEMO, '--offline', *options)
+    result = in_process('replay', DEMO, '--offline', *options)
     assert_refused(result, 'nothing.yaml')
 
 
-def test_an_input_that_is_none_is_refused(tmp_path: Path):
-    result = kws_imu('run', '--input', 'telepathy', '--output', tmp_path)
+def test_an_input_that_is_none_is_refused(tmp_path: Path, in_process):
+    result = in_process('run', '--input', 'telepathy', '--output', tmp_path)
     assert_refused(result, "'telepathy' is neither")
 
 
@@ -147,9 +159,9 @@ def test_a_model_that_is_not_there_stops_the_run_before_anything_moves(tmp_path:
     assert str(tmp_path / 'none') in result.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, in_process):
     (tmp_path / 'file').touch()
-    result = kws_imu('run', '--output', tmp_path / 'file' / 'out')
+    result = in_process('run', '--output', tmp_path / 'file' / 'out')
     assert_refused(result, 'cannot be made', '--output')
 
 
@@ -160,8 +172,8 @@ def test_a_recording_that_exists_is_not_overwritten(tmp_path: Path):
     assert 'Traceback' not in result.stderr
 
 
-def test_a_parameter_file_that_is_not_there_is_refused(tmp_path: Path):
-    result = kws_imu('run', '--params-file', 'none.yaml', '--output', tmp_path / 'out')
+def test_a_parameter_file_that_is_not_there_is_refused(tmp_path: Path, in_process):
+    result = in_process('run', '--params-file', 'none.yaml', '--output', tmp_path / 'out')
     assert_refused(result, 'none.yaml')
 
 
