@@ -1,4 +1,4 @@
-"""`kws-imu data fetch NAME` and `kws-imu data check DIR`."""
+"""`kws-imu data fetch NAME`, `kws-imu data running-speech DIR` and `kws-imu data check DIR`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-from kws_imu_ros.training import data_fetch
+from kws_imu_ros.training import data_fetch, running_speech_fetch
 from kws_imu_ros.training.progress import make_progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two actions and their options."""
+    """Declare the actions and their options."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
     fetch = actions.add_parser(
         'fetch', help='download a public data set', description='Download a public data set.'
@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     fetch.add_argument('--mirror', metavar='URL', help='take the archive from this folder instead')
     fetch.add_argument('--keep-archive', action='store_true', help='do not remove the archive')
+    running = actions.add_parser(
+        'running-speech',
+        help='gather hours of people talking from the Debian or Ubuntu archive',
+        description='Gather hours of people talking, for --running-speech of `kws-imu train`, from '
+        'packages of the Debian or Ubuntu archive (about 260 MB to download).',
+    )
+    running.add_argument('directory', type=Path, help='folder to put it in')
     check = actions.add_parser(
         'check',
         help='count recordings and list what is wrong with them',
@@ -44,7 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the action; return 0, or 1 where `check` found something wrong."""
-    return _fetch(args) if args.action == 'fetch' else _check(args)
+    actions = {'fetch': _fetch, 'running-speech': _running_speech, 'check': _check}
+    return actions[args.action](args)
+
+
+def _running_speech(args: argparse.Namespace) -> int:
+    """Gather running speech and say whom to thank."""
+    with make_progress() as bars:
+        tasks: dict[str, int] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, note='')
+            bars.update(tasks[name], completed=done, total=total)
+
+        count = running_speech_fetch.fetch_running_speech(args.directory, show)
+    print(f'{count} recordings of running speech: {args.directory}')
+    for package in running_speech_fetch.PACKAGES:
+        print(f'{package.name}: {package.credit}.')
+    return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:

@@ -1,0 +1,86 @@
+"""Running speech: what is loaded, what is left out, and what it teaches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from kws_imu_ros.audio.frontend import FrontEndParameters
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.training import running_speech_fetch
+from kws_imu_ros.training.running_speech import load_running_speech
+from kws_imu_ros.training.speech_augmentation import SpeechAugmentation, SpeechBatches
+
+RATE = 16000
+VOICED = (8000 * np.sin(2 * np.pi * 220 * np.arange(3 * RATE) / RATE)).astype(np.int16)
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """Return a tree of recordings at two rates, one of them too short to be cut from."""
+    folder = tmp_path / 'talk'
+    (folder / 'somebody').mkdir(parents=True)
+    soundfile.write(folder / 'somebody' / 'long.flac', VOICED, RATE)
+    soundfile.write(folder / 'telephone.wav', VOICED[: 2 * RATE : 2], RATE // 2)
+    soundfile.write(folder / 'short.wav', VOICED[:4000], RATE)
+    return folder
+
+
+def test_all_recordings_of_a_second_or_more_are_joined_at_one_rate(talk, tmp_path):
+    speech = load_running_speech(talk)
+    assert speech.samples.dtype == np.int16
+    assert len(speech.samples) == pytest.approx(5 * RATE, abs=200)
+    assert speech.hours == pytest.approx(5 / 3600, rel=0.01)
+    first = load_running_speech(talk, tmp_path / 'cache')
+    again = load_running_speech(talk, tmp_path / 'cache')
+    assert first.digest == again.digest == speech.digest
+    assert np.array_equal(again.samples, speech.samples)
+
+
+def test_a_folder_without_usable_speech_is_refused_in_one_sentence(talk, tmp_path):
+    with pytest.raises(KwsImuError, match='does not exist'):
+        load_running_speech(tmp_path / 'nowhere')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(KwsImuError, match='holds no wav, flac or ogg'):
+        load_running_speech(tmp_path / 'empty')
+    (talk / 'broken.flac').write_bytes(b'not audio')
+    with pytest.raises(KwsImuError, match='1 of 4 recordings of running speech cannot be read'):
+        load_running_speech(talk)
+
+
+def test_one_broken_recording_among_many_is_left_out_with_a_word(talk, capsys):
+    for number in range(20):
+        soundfile.write(talk / f'{number}.wav', VOICED[:RATE], RATE)
+    (talk / 'broken.flac').write_bytes(b'not audio')
+    assert len(load_running_speech(talk).samples) == pytest.approx(25 * RATE, abs=200)
+    assert 'broken.flac' in capsys.readouterr().err
+
+
+def test_running_speech_becomes_the_unknown_class_and_hardly_ever_a_pause():
+    # Half of the recording is a pause; the rest is a tone that no clip or noise holds.
+    speech = np.concatenate((np.zeros_like(VOICED), VOICED))
+    clips = np.zeros((3, RATE), np.int16)
+    batches = SpeechBatches(
+        clips,
+        np.arange(3),
+        [np.zeros(2 * RATE, np.int16)],
+        FrontEndParameters(),
+        SpeechAugmentation(confusing_share=1.0, running_share=1.0, babble_probability=0.0),
+        3,
+        silence_label=1,
+        unknown_label=2,
+        running_speech=speech,
+    )
+    audio, labels = batches.audio(60, np.random.default_rng(1))
+    loud = np.sqrt((audio**2).mean(axis=1)) > 1e-3
+    # Six draws may all fall into the pause; that is rare, and most of the speech is heard.
+    assert loud[labels == 2].mean() > 0.85
+    assert not loud[labels != 2].any()
+
+
+def test_a_missing_tool_is_named_with_its_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(running_speech_fetch.shutil, 'which', lambda tool: None)
+    with pytest.raises(KwsImuError, match='apt-get is not installed; install apt'):
+        running_speech_fetch.fetch_running_speech(tmp_path)
+    assert not list(tmp_path.iterdir())
