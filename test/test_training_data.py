@@ -93,6 +93,11 @@ def test_speech_without_a_word_names_it(test_data, tmp_path):
         load_speech(tmp_path / 's', 'training', VOICE_LABELS)
 
 
+def test_speech_without_other_words_says_so(test_data):
+    with pytest.raises(KwsImuError, match='no training recordings of words that are no command'):
+        load_speech(test_data / 'speech_commands', 'training', (*VOICE_LABELS, 'cat'))
+
+
 def test_broken_audio_names_the_file(test_data, tmp_path):
     (tmp_path / 'left').mkdir()
     (tmp_path / 'left' / 'a_nohash_0.ogg').write_bytes(b'OggS but not really')

@@ -140,6 +140,11 @@ def load_speech(
             f'{directory} has no {split} recordings of {", ".join(missing)}; add them or take the '
             f'word out of the vocabulary.'
         )
+    if split == 'training' and not (targets == index['unknown']).any():
+        raise KwsImuError(
+            f'{directory} has no {split} recordings of words that are no command; add some, or the '
+            f'network takes every word for one.'
+        )
     digest = hashlib.sha256('\n'.join(files).encode())
     digest.update(np.ascontiguousarray(samples).tobytes())
     return SpeechClips(samples, targets, words, files, digest.hexdigest())
