@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if not 1.0 <= args.seconds <= 600.0:
         raise KwsImuError(f'--seconds {args.seconds:g} makes no sense; give 1 to 600.')
     bundle = load_bundle(find_bundle(args.model))
-    result: dict[str, Any] = {'machine': _machine(), 'model': _model(bundle)}
+    result: dict[str, Any] = {'machine': describe_machine(), 'model': _model(bundle)}
     for part in args.only or PARTS:
         _progress(f'{part} ...')
         result[part] = PARTS[part](bundle, args)
@@ -83,7 +83,7 @@ def _progress(text: str) -> None:
     print(f'benchmark: {text}', file=sys.stderr, flush=True)
 
 
-def _machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Return what one must know of a machine to read its numbers."""
     name = platform.processor() or platform.machine()
     try:
@@ -143,10 +143,19 @@ def _times(function: Callable[[], Any], count: int) -> list[float]:
 
 
 def _inference(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
+    return measure_inference(bundle, args.runtime_python)
+
+
+def measure_inference(bundle: Bundle, runtime_python: Path | None = None) -> dict[str, Any]:
     """
     Time one inference on one thread, for each runtime that is installed.
 
     `invoke_us` is the network alone; `infer_us` adds turning real values into int8 and back.
+    runtime_python: another Python, whose runtimes are measured where this one lacks them.
+
+    Raises:
+        KwsImuError: the other Python could not measure.
+
     """
     rng = np.random.default_rng(0)
     front_end = bundle.manifest.front_end
@@ -172,8 +181,8 @@ def _inference(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
             'invoke_us': summarize_times(_times(native.invoke, 2000), 1e-6, 1),
             'infer_us': summarize_times(_times(infer, 2000), 1e-6, 1),
         }
-    if args.runtime_python:
-        others = _run_other_python(args.runtime_python, bundle)
+    if runtime_python:
+        others = _run_other_python(runtime_python, bundle)
         for runtime, measured in others.items():
             results.setdefault(runtime, measured)
     return results

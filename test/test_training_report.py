@@ -37,6 +37,27 @@ RESULTS = {
             },
         },
         'everyday': {'false_gestures_per_hour': 4.25},
+        'noise': {
+            'kind': 'noise',
+            'accuracy_5_db': 0.8765,
+            'series': {
+                'int8': [{'snr_db': None, 'accuracy': 0.9671}, {'snr_db': 5, 'accuracy': 0.8765}]
+            },
+        },
+        'streaming': {
+            'hours_of_negatives': 0.96,
+            'det': {
+                'threshold': [0.5, 0.9],
+                'false_accepts_per_hour': [9.0, 1.0],
+                'false_reject_rate': [0.05, 0.1234],
+            },
+            'by_source': {'sentences': {'hours': 0.7654, 'shipped_false_accepts': 17}},
+        },
+        'latency': {
+            'runtimes': {'litert': {'version': '2', 'median_ms': 0.0421}, 'tflite_runtime': None},
+            'reasons': {'tflite_runtime': 'tflite-runtime is not installed here'},
+        },
+        'energy': {'is_estimate': True, 'by_time': {'milliwatts': 1.2345, 'formula': 'a x b'}},
     },
     'models': {'rows': [{'name': 'tutorial', 'accuracy': 0.951, 'bytes': 1_200_000, 'macs': 9e6}]},
     'pruning': {
@@ -83,7 +104,15 @@ RESULTS = {
             },
         ],
     },
-    'noise': {'series': {'voice alone': [{'snr_db': s, 'accuracy': 0.9} for s in (20, 0, -5)]}},
+    'noise': {'series': {'voice alone': [{'snr_db': s, 'accuracy': 0.9} for s in (None, 0, -5)]}},
+    'fusion': {
+        'false_accept_rate': 0.01,
+        'series': {
+            name: [{'snr_db': s, 'error_rate': e, 'false_accept_rate': 0.01} for s in (None, 0)]
+            for name, e in (('voice alone', 0.3125), ('rule fusion', 0.0875))
+        },
+        'shipped_rule': [{'snr_db': 0, 'error_rate': 0.0625, 'false_accept_rate': 0.0775}],
+    },
     'det': {
         'hours': 1.25,
         'series': {
@@ -175,6 +204,15 @@ def test_numbers_of_every_result_are_on_the_page(page: str):
         '-0.25',  # int8 against float32.
         '1.00x',
         '8.34 %',  # False rejects at one false accept an hour.
+        '31.25 %',  # Errors of voice alone.
+        '7.75 %',  # False accepts of the rule as shipped.
+        '87.65 %',  # In an evaluation: words at 5 dB ...
+        '12.34 %',  # ... false rejects at one false accept an hour ...
+        '0.7654',  # ... hours of sentences ...
+        '0.0421 ms',
+        'tflite-runtime is not installed here',
+        'estimate, not a measurement',
+        '1.234',
         'Negatives: 1.25 h',
         'kws-imu prune --seed 1',
         'tutorial',

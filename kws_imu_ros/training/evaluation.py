@@ -253,8 +253,10 @@ def evaluate_conflicts(
             imu_samples(recording.time, recording.motion, START_NS + int(begin * 1e9), rest=1.5)
         )
         heard = accepts(stream(interpreter, table, blocks, []))
+        if [d.intent for d in heard] != [words[clip_index]]:
+            continue
         seen, seen_ns = first_gesture(stream(interpreter, table, [], samples))
-        if [d.intent for d in heard] != [words[clip_index]] or seen != recording.gesture:
+        if seen != recording.gesture:
             continue
         if abs(heard[0].stamp_ns - seen_ns) > table.pairing_window_ns - EDGE_NS:
             continue

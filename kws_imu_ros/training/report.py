@@ -8,7 +8,9 @@ Each result file holds an object (or a list of objects) with a ``kind``:
 - ``pruning``: ``baseline`` {name, accuracy, bytes, parameters, macs} and ``curves``
   {criterion: [{accuracy, bytes, parameters, macs}, ...]};
 - ``quantization``: ``rows`` [{name, bytes, accuracy, latency_us}, ...] of one network;
-- ``noise``: ``series`` {name: [{snr_db, accuracy}, ...]};
+- ``noise``: ``series`` {name: [{snr_db, accuracy}, ...]}, snr_db null for no noise;
+- ``fusion``: ``series`` {system: [{snr_db, error_rate, false_accept_rate}, ...]}, the
+  ``false_accept_rate`` they were set to, and optionally ``shipped_rule``, points as in the series;
 - ``det``: ``series`` {name: [{false_accepts_per_hour, false_reject_rate}, ...]}, ``hours``;
 - ``confusion``: ``labels`` and ``rows_are_truth`` (counts);
 - ``models``: ``rows`` [{name, accuracy, bytes, parameters, macs}, ...], points among the published;
@@ -62,7 +64,8 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
   max-width: 1080px; padding: 1.5rem; }
 h1 { margin: 0 0 .25rem; } h2 { margin: 2.5rem 0 .5rem; border-bottom: 2px solid #4477aa; }
-h3 { margin: 1.5rem 0 .25rem; } p.note, footer { color: #555; font-size: .9rem; }
+h3, h4 { margin: 1.5rem 0 .25rem; } h4 { text-transform: capitalize; }
+p.note, footer { color: #555; font-size: .9rem; }
 nav a { margin-right: 1rem; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
 .card { border: 1px solid #ccc; border-radius: 8px; padding: .6rem 1rem; min-width: 8.5rem; }
@@ -478,11 +481,14 @@ def _cards(results: Sequence[Result]) -> str:
 def _draw_evaluation(result: Result) -> list[str]:
     """Draw an evaluation: facts, recall by class, confusion of each head."""
     data = result.data
-    parts, facts, figures = [], [], []
+    parts, facts, figures, nested = [], [], [], []
     for section, values in data.items():
         if not isinstance(values, dict):
             continue
+        drawn = 'series' in values
         for name, value in values.items():
+            if drawn and name.endswith(('_db', '_clean')) and not name.startswith('errors_left'):
+                continue  # The points of a plot and its table.
             label = f'{section}: {name.replace("_", " ")}'
             if isinstance(value, bool) or value is None:
                 continue
@@ -503,13 +509,76 @@ def _draw_evaluation(result: Result) -> list[str]:
                     result,
                 )
             )
+        nested += _draw_nested(section, values, result)
     model = data.get('model', {})
     name = f'{model.get("name", "model")} {model.get("version", "")}'.strip()
     parts.append(f'<h3>{html.escape(name)}, {html.escape(str(data.get("split", "")))} split</h3>')
     if figures:
         parts.append(_plots(figures))
     parts.append(_table(('measure', 'value'), facts))
-    return parts
+    return parts + nested
+
+
+def _draw_nested(section: str, values: dict[str, Any], result: Result) -> list[str]:
+    """Draw what a section of an evaluation holds beside its numbers, under a heading."""
+    parts: list[str] = []
+    if values.get('kind') in ('noise', 'fusion') and values.get('series'):
+        parts += DRAWERS[values['kind']][1](Result(values['kind'], values, result.source))
+    curves = {
+        'one threshold for all words': values.get('det'),
+        'a threshold for each word': values.get('det_by_label'),
+    }
+    series = {
+        name: [
+            {'false_accepts_per_hour': accepts, 'false_reject_rate': rejects}
+            for accepts, rejects in zip(
+                curve['false_accepts_per_hour'], curve['false_reject_rate'], strict=True
+            )
+        ]
+        for name, curve in curves.items()
+        if isinstance(curve, dict)
+    }
+    if series:
+        data = {'series': series, 'hours': values.get('hours_of_negatives')}
+        parts += _draw_det(Result('det', data, result.source))
+    if isinstance(values.get('by_source'), dict):
+        columns = list(dict.fromkeys(key for row in values['by_source'].values() for key in row))
+        rows = [
+            (source, *(_plain(row.get(key)) for key in columns))
+            for source, row in values['by_source'].items()
+        ]
+        parts.append(_table(('negatives', *(key.replace('_', ' ') for key in columns)), rows))
+    if isinstance(values.get('runtimes'), dict):
+        rows = []
+        for runtime, times in values['runtimes'].items():
+            if not times:
+                rows.append((runtime, values.get('reasons', {}).get(runtime, 'not measured')))
+                continue
+            rows += [
+                (
+                    f'{runtime} {times.get("version", "")}, {key[:-3].replace("_", " ")}',
+                    f'{ms:g} ms',
+                )
+                for key, ms in times.items()
+                if key.endswith('_ms')
+            ]
+        parts.append(_table(('one inference, one thread', 'time'), rows))
+    if values.get('is_estimate'):
+        rows = [
+            (f'{way}: {key}'.replace('_', ' '), _plain(value))
+            for way, entries in values.items()
+            if isinstance(entries, dict)
+            for key, value in entries.items()
+        ]
+        parts.append(_table(('estimate, not a measurement', 'value'), rows))
+    return [f'<h4>{html.escape(section)}</h4>', *parts] if parts else []
+
+
+def _plain(value: Any) -> str:
+    """Return a value of any kind for a table."""
+    if isinstance(value, float):
+        return f'{value:.4g}'
+    return f'{value:,}' if isinstance(value, int) else str('-' if value is None else value)
 
 
 def _recall_figure(section: str, recall: dict[str, float], result: Result) -> str:
@@ -729,34 +798,86 @@ def _draw_quantization(result: Result) -> list[str]:
     return [_plots([_figure(draw, caption)]), table]
 
 
+def _levels(series: dict[str, Any]) -> list[float | None]:
+    """Return the signal-to-noise ratios of series, quietest first, None for no noise at all."""
+    found = {point['snr_db'] for points in series.values() for point in points}
+    numbers = sorted((level for level in found if level is not None), reverse=True)
+    return [None, *numbers] if None in found else numbers
+
+
+def _level(level: float | None) -> str:
+    """Return a signal-to-noise ratio for people."""
+    return 'clean' if level is None else f'{level:g} dB'
+
+
 def _draw_noise(result: Result) -> list[str]:
     """Draw accuracy against the signal-to-noise ratio."""
     series = result.take('series', dict)
+    levels = _levels(series)
+    tables = {name: {p['snr_db']: p['accuracy'] for p in pts} for name, pts in series.items()}
 
     def draw(ax: Axes) -> None:
-        for index, (name, points) in enumerate(series.items()):
-            ordered = sorted(points, key=lambda point: point['snr_db'])
+        for index, (name, by_level) in enumerate(tables.items()):
+            places = [i for i, level in enumerate(levels) if level in by_level]
             ax.plot(
-                [point['snr_db'] for point in ordered],
-                [point['accuracy'] for point in ordered],
+                places,
+                [by_level[levels[i]] for i in places],
                 marker=MARKERS[index % len(MARKERS)],
                 color=COLOURS[index % len(COLOURS)],
                 label=name,
             )
+        ax.set_xticks(range(len(levels)), [_level(level) for level in levels])
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-        ax.invert_xaxis()
-        ax.set_xlabel('signal-to-noise ratio, dB (louder noise to the right)')
+        ax.set_xlabel('signal-to-noise ratio (louder noise to the right)')
         ax.set_ylabel('accuracy')
         ax.legend(fontsize=8)
 
-    levels = sorted({p['snr_db'] for points in series.values() for p in points}, reverse=True)
-    rows = []
-    for name, points in series.items():
-        by_level = {point['snr_db']: point['accuracy'] for point in points}
-        rows.append((name, *(_percent(by_level.get(level)) for level in levels)))
-    columns = ('', *(f'{level:g} dB' for level in levels))
+    rows = [
+        (name, *(_percent(by_level.get(level)) for level in levels))
+        for name, by_level in tables.items()
+    ]
+    columns = ('', *(_level(level) for level in levels))
     caption = f'Accuracy in noise ({Path(result.source).name})'
     return [_plots([_figure(draw, caption)]), _table(columns, rows)]
+
+
+def _draw_fusion(result: Result) -> list[str]:
+    """Draw the error rates of systems that use one sense or both, as bars at each noise level."""
+    series = result.take('series', dict)
+    levels = _levels(series)
+    rate = result.take('false_accept_rate', (int, float))
+
+    def draw(ax: Axes) -> None:
+        width = 0.8 / max(1, len(series))
+        for index, (name, points) in enumerate(series.items()):
+            by_level = {point['snr_db']: point['error_rate'] for point in points}
+            places = np.arange(len(levels)) + (index - (len(series) - 1) / 2) * width
+            heights = [by_level.get(level, math.nan) for level in levels]
+            bars = ax.bar(places, heights, width, color=COLOURS[index % len(COLOURS)], label=name)
+            ax.bar_label(bars, [f'{100 * h:.0f}' for h in heights], fontsize=6, padding=1)
+        ax.set_xticks(range(len(levels)), [_level(level) for level in levels])
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.set_xlabel('signal-to-noise ratio (louder noise to the right)')
+        ax.set_ylabel('errors')
+        ax.legend(fontsize=8)
+
+    rows = []
+    for name, points in series.items():
+        by_level = {point['snr_db']: point for point in points}
+        for key, label in (('error_rate', 'errors'), ('false_accept_rate', 'false accepts')):
+            cells = [by_level.get(level, {}).get(key) for level in levels]
+            rows.append((f'{name}: {label}', *map(_percent, cells)))
+    for point_key, label in (('error_rate', 'errors'), ('false_accept_rate', 'false accepts')):
+        by_level = {p['snr_db']: p.get(point_key) for p in result.data.get('shipped_rule', [])}
+        if by_level:
+            cells = [_percent(by_level.get(level)) for level in levels]
+            rows.append((f'the rule with its own thresholds: {label}', *cells))
+    caption = (
+        f'Errors of each system at {_percent(rate)} false accepts on the same negatives '
+        f'({Path(result.source).name})'
+    )
+    columns = ('', *(_level(level) for level in levels))
+    return [_plots([_figure(draw, caption, (7.2, 4.4))]), _table(columns, rows)]
 
 
 def _draw_det(result: Result) -> list[str]:
@@ -860,6 +981,7 @@ DRAWERS: dict[str, tuple[str, Callable[[Result], list[str]]]] = {
     'evaluation': ('Evaluation', _draw_evaluation),
     'confusion': ('Confusion', _draw_confusion),
     'noise': ('Noise', _draw_noise),
+    'fusion': ('Fusion', _draw_fusion),
     'det': ('Streaming', _draw_det),
     'pruning': ('Pruning', _draw_pruning),
     'quantization': ('Quantization', _draw_quantization),

@@ -178,6 +178,7 @@ def positive_audio(
     """
     rng = np.random.default_rng(seed)
     spacing = POSITIVE_SPACING_S * SAMPLE_RATE
+    background = np.resize(background, max(spacing, len(background)))
     output = np.zeros(len(clips) * spacing, np.float32)
     for i, clip in enumerate(clips):
         start = rng.integers(0, len(background) - spacing + 1)
