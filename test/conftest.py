@@ -109,6 +109,21 @@ def bundle_directory() -> Path:
     return max(versions)[1]
 
 
+@pytest.fixture(scope='session', autouse=True)
+def plain_environment() -> Iterator[None]:
+    """Take away what a person or a build server may have set to have output in their own way."""
+    environment = pytest.MonkeyPatch()
+    for name in (
+        *('FORCE_COLOR', 'NO_COLOR', 'CLICOLOR', 'CLICOLOR_FORCE', 'TTY_COMPATIBLE'),
+        *('TTY_INTERACTIVE', 'COLUMNS', 'LINES', 'PYTHONWARNINGS', 'ROS_NAMESPACE'),
+        *('RCUTILS_COLORIZED_OUTPUT', 'RCUTILS_CONSOLE_OUTPUT_FORMAT'),
+        *('RCUTILS_LOGGING_USE_STDOUT', 'RCUTILS_LOGGING_BUFFERED_STREAM'),
+    ):
+        environment.delenv(name, raising=False)
+    yield
+    environment.undo()
+
+
 class Probe:
     """A node that listens in on a graph under test, and spins it until something is so."""
 

@@ -4,13 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.training.loop import Schedule, fit, smoothed_cross_entropy, tf_keras
+from kws_imu_ros.training.loop import (
+    Schedule,
+    fit,
+    run_stage,
+    smoothed_cross_entropy,
+    tf_keras,
+)
 
 SCHEDULE = Schedule(steps=12, batch=8, learning_rate=0.01)
 
@@ -113,13 +118,32 @@ def test_control_c_leaves_a_resumable_state(test_data, tmp_path):
     checkpoint = tmp_path / 'work' / 'voice.checkpoint'
     try:
         for line in process.stderr:
-            if line.startswith('voice:'):
+            if '/100000' in line:  # It is on its way, and says how far.
                 break
-        time.sleep(5.0)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 130
     assert 'Traceback' not in errors
     assert any(path.suffix == '.index' for path in checkpoint.iterdir())
+
+
+def test_a_stage_that_was_interrupted_keeps_the_architecture_it_began_with(tmp_path):
+    def build(width):
+        inputs = tf_keras.Input((5,))
+        return tf_keras.Model(inputs, tf_keras.layers.Dense(width, name='out')(inputs))
+
+    def interrupt(model, checkpoint):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(tmp_path, 'cut', 'a', lambda: build(3), interrupt, stored=True)
+    # What chooses the width would choose another one by now; it is not asked.
+    first = run_stage(tmp_path, 'cut', 'a', lambda: build(4), lambda *_: 0.0, stored=True)
+    assert first.output_shape == (None, 3)
+    again = run_stage(tmp_path, 'cut', 'a', lambda: pytest.fail('built'), interrupt, stored=True)
+    for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    other = run_stage(tmp_path, 'cut', 'b', lambda: build(4), lambda *_: 0.0, stored=True)
+    assert other.output_shape == (None, 4)
