@@ -25,6 +25,8 @@ class ImuAugmentation:
     time_warp: factor of speed. rotation_degrees: largest rotation of the sensor on the wrist about
     any axis. scale: factor of all amplitudes. acceleration_bias in m/s^2 and angular_bias in rad/s:
     largest offsets. noise: standard deviation as share of the input's full scale.
+    swipe_share: share of a swipe's motion that must be over before a window is called a swipe;
+    early labels make a fast robot, but the first stroke of other figures looks like a swipe.
     """
 
     time_warp: tuple[float, float] = (0.8, 1.25)
@@ -33,6 +35,7 @@ class ImuAugmentation:
     acceleration_bias: float = 0.6
     angular_bias: float = 0.05
     noise: float = 0.01
+    swipe_share: float = 0.9
 
 
 def rotation_matrix(axis: np.ndarray, angle: float) -> np.ndarray:
@@ -92,7 +95,7 @@ class ImuBatches:
         span = g.offset - g.onset
         seconds = self._length / RATE_HZ
         last = max(g.duration, g.offset + 0.5)
-        end = rng.uniform(g.onset + 0.6 * span, last)
+        end = rng.uniform(g.onset + self._augmentation.swipe_share * span, last)
         speed = rng.uniform(*self._augmentation.time_warp)
         # Keep the beginning of the motion inside the window.
         end = min(end, g.onset + 0.1 * span + seconds * speed)
@@ -100,14 +103,19 @@ class ImuBatches:
 
     def _none_window(self, rng: np.random.Generator) -> np.ndarray:
         degrees = self._augmentation.rotation_degrees
+        if rng.random() < 0.15:
+            g = self._any_swipe(rng)
+            # Between the last 'none' and the first swipe a quarter of the motion is left open.
+            most = max(0.3, self._augmentation.swipe_share - 0.25)
+            end = rng.uniform(g.onset, g.onset + most * (g.offset - g.onset))
+            return self._augment(self._cut(g, end, rng.uniform(0.8, 1.25)), degrees, rng)
         draw = rng.random()
         if draw < 0.42 and self._others:
             g = self._others[rng.integers(len(self._others))]
             end = rng.uniform(0.3, g.duration + 0.3)
             return self._augment(self._cut(g, end, rng.uniform(0.8, 1.25)), degrees, rng)
         if draw < 0.66:
-            swipes = self._swipes[rng.choice(list(self._swipes))]
-            g = swipes[rng.integers(len(swipes))]
+            g = self._any_swipe(rng)
             span = g.offset - g.onset
             if rng.random() < 0.6:
                 end = rng.uniform(0.1, max(0.1, g.onset + 0.3 * span))
@@ -128,6 +136,10 @@ class ImuBatches:
             window[:, 2] = STANDARD_GRAVITY
             return self._augment(window, 180.0, rng)
         return np.zeros((self._length, 6), np.float32)
+
+    def _any_swipe(self, rng: np.random.Generator) -> GestureRecording:
+        swipes = self._swipes[rng.choice(list(self._swipes))]
+        return swipes[rng.integers(len(swipes))]
 
     def _cut(self, g: GestureRecording, end: float, speed: float) -> np.ndarray:
         """Resample the window that ends at `end` s; outside the recording the edge is held."""
