@@ -22,11 +22,20 @@ from kws_imu_ros.training.stages import IMU_PARAMETERS, imu_divisors
 
 WINDOW = HAR_WINDOW
 STEP = WINDOW // 2
+MAGNIFICATION = 32.0
+CHANNELS = 12
 
 
 def to_network_units(windows: np.ndarray) -> np.ndarray:
-    """Return windows (n, 128, 6) in SI units as the gesture branch sees them, within -1 and 1."""
-    return np.clip(windows / imu_divisors(IMU_PARAMETERS), -1.0, 1.0).astype(np.float32)
+    """
+    Return what the network sees, float32 (n, 128, 12) within -1 and 1, of windows (n, 128, 6).
+
+    Six channels as the gesture branch sees them, then the same around the window's mean and
+    magnified: who stands sways by less than one step of the int8 input, who sits does not sway.
+    """
+    coarse = windows / imu_divisors(IMU_PARAMETERS)
+    fine = (coarse - coarse.mean(axis=1, keepdims=True)) * MAGNIFICATION
+    return np.clip(np.concatenate((coarse, fine), axis=2), -1.0, 1.0).astype(np.float32)
 
 
 def labelled_segments(recordings: Sequence[ActivityRecording]) -> list[tuple[np.ndarray, int, int]]:
@@ -81,7 +90,7 @@ class ActivityAugmentation:
 
     rotation_degrees: largest rotation of the phone about any axis. time_warp: factor of speed.
     scale: factor of all amplitudes. acceleration_bias in m/s^2 and angular_bias in rad/s: largest
-    offsets. noise: standard deviation in network units.
+    offsets. noise: standard deviation as share of the input's full scale.
     """
 
     rotation_degrees: float = 10.0
@@ -89,7 +98,7 @@ class ActivityAugmentation:
     scale: tuple[float, float] = (0.95, 1.05)
     acceleration_bias: float = 0.2
     angular_bias: float = 0.02
-    noise: float = 0.005
+    noise: float = 0.0005
 
 
 def _rotations(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -117,7 +126,7 @@ class ActivityBatches:
         self._augmentation = augmentation
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return (windows float32 (size, 128, 6), labels int64 (size,))."""
+        """Return (windows float32 (size, 128, 12), labels int64 (size,))."""
         a = self._augmentation
         labels = rng.integers(len(ACTIVITIES), size=size)
         segments = np.empty(size, np.int64)
@@ -158,11 +167,11 @@ def evaluate(model_bytes: bytes, windows: np.ndarray, labels: np.ndarray) -> dic
 
     """
     inputs, outputs = quantization.signature_tensors(model_bytes)
-    wanted = [(1, WINDOW, 6)], [(1, len(ACTIVITIES))]
+    wanted = [(1, WINDOW, CHANNELS)], [(1, len(ACTIVITIES))]
     if ([tensor.shape for tensor in inputs], [tensor.shape for tensor in outputs]) != wanted:
         raise KwsImuError(
             f'The model takes {inputs} and gives {outputs}; an activity model takes one window '
-            f'(1, {WINDOW}, 6) and gives (1, {len(ACTIVITIES)}).'
+            f'(1, {WINDOW}, {CHANNELS}) and gives (1, {len(ACTIVITIES)}).'
         )
     (scores,) = quantization.run(model_bytes, {inputs[0].name: to_network_units(windows)}).values()
     return classification(labels, scores.argmax(axis=1), ACTIVITIES)
