@@ -189,19 +189,19 @@ def test_stopping_is_neither_right_nor_a_false_accept(table, interpreter):
 
 
 def heard_of(labels, direction, word, voice, gesture, hand, intent=0.0):
-    """Return a trial's posteriors: hops in which a word and a gesture last half a second."""
+    """Return a trial's posteriors: a word of half a second and then a gesture."""
     hops = 40
     heads = []
-    for head, label, score, background in (
-        ('voice', word, voice, 'silence'),
-        ('gesture', gesture, hand, 'none'),
-        ('intent', word, intent, 'none'),
+    for head, label, score, background, begin in (
+        ('voice', word, voice, 'silence', 10),
+        ('gesture', gesture, hand, 'none', 14),
+        ('intent', word, intent, 'none', 10),
     ):
         posterior = np.zeros((hops, len(labels[head])), np.float32)
         posterior[:, labels[head].index(background)] = 1.0
         if label in labels[head]:
-            posterior[10:24] = (1.0 - score) / (len(labels[head]) - 1)
-            posterior[10:24, labels[head].index(label)] = score
+            posterior[begin : begin + 14] = (1.0 - score) / (len(labels[head]) - 1)
+            posterior[begin : begin + 14, labels[head].index(label)] = score
         heads.append(posterior)
     posteriors = Posteriors(*heads)
     return fusion_evaluation.Heard(direction, posteriors, posteriors)
@@ -337,7 +337,7 @@ def test_only_measures_what_is_asked(capsys):
         (['--only', 'fusion', '--speech', 'x'], 'Section fusion needs --gestures'),
         (['--only', 'float', '--float', 'x'], 'needs --speech or --gestures'),
         (['--gestures', 'x', '--streams', 'x'], '--streams needs --speech'),
-        (['--only', 'energy', '--core-watts', '-1'], 'above zero'),
+        (['--only', 'energy', '--core-watts', '-1'], 'makes no sense'),
     ],
 )
 def test_a_section_without_its_folder_is_one_sentence(arguments, sentence, capsys):

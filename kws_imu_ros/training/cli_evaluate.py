@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print; return 0."""
     if not (args.speech or args.gestures or args.activities or args.only):
         raise KwsImuError('Nothing to evaluate on; give --speech, --gestures or --activities.')
+    if args.core_watts is not None and not 0.0 < args.core_watts <= 1000.0:
+        raise KwsImuError(f'--core-watts {args.core_watts:g} makes no sense; give 0.1 to 100.')
     results = evaluate(
         args.model,
         args.speech,
