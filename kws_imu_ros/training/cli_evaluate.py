@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--speech', type=Path, help='folder in Speech Commands layout')
     parser.add_argument('--gestures', type=Path, help='folder in GRWD layout')
-    parser.add_argument('--activities', type=Path, help='folder in HAPT raw-data layout')
+    parser.add_argument('--activities', type=Path, help='folder in the layout of UCI HAPT or HAR')
     parser.add_argument(
         '--streams',
         type=Path,

@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--gestures', type=Path, required=True, help='folder in GRWD layout')
     parser.add_argument(
-        '--activities', type=Path, help='folder in HAPT raw-data layout: motion that is no gesture'
+        '--activities',
+        type=Path,
+        help='folder in the layout of UCI HAPT or HAR: motion that is no gesture',
     )
     parser.add_argument(
         '--streams',
