@@ -21,6 +21,7 @@ from kws_imu_ros.training.activity_data import (
 from kws_imu_ros.training.evaluation import classification
 from kws_imu_ros.training.human_activity import (
     CHANNELS,
+    MAGNIFICATION,
     WINDOW,
     ActivityAugmentation,
     ActivityBatches,
@@ -98,8 +99,9 @@ def run(_: None, options: argparse.Namespace) -> dict[str, Any]:
     result = {
         'kind': 'evaluation',
         'title': 'Six activities of users who were never trained on, int8',
-        'note': 'Windows of 2.56 s that overlap by half, one activity each. Users are split by the '
-        'fixed rule; which windows of a user are taken does not depend on the model.',
+        'note': f'Windows of 2.56 s that overlap by half, one activity each, {CHANNELS} channels: '
+        f'acceleration with gravity, angular velocity, and both around their mean, magnified '
+        f'{MAGNIFICATION:g} times. Users are split by the fixed rule.',
         'model': {
             'name': f'{ARCHITECTURE} for human activity',
             'bytes': cost.bytes,
