@@ -30,6 +30,7 @@ from kws_imu_ros.training.flatbuffer import compact
 from kws_imu_ros.training.native_output import silenced
 
 SIGNATURE = 'serving_default'
+_OUTPUT_ONLY = ('AxisMean', 'Average', 'Maximum', 'Multiply', 'Subtract')
 
 Calibration = Callable[[], Iterator[dict[str, np.ndarray]]]
 
@@ -208,6 +209,8 @@ def quantization_aware(model: tf_keras.Model) -> tf_keras.Model:
     Return a copy of a model with fake quantization in it, ready to compile and fine-tune.
 
     Weights are shared in value, not in storage: the argument is not changed by training the copy.
+    Layers that only compute with activations (`_OUTPUT_ONLY`), which tfmot does not know, get fake
+    quantization of their output.
 
     Raises:
         KwsImuError: a layer that tfmot cannot quantize; fold normalization first.
@@ -216,8 +219,43 @@ def quantization_aware(model: tf_keras.Model) -> tf_keras.Model:
     with _without_library_warnings():
         import tensorflow_model_optimization as tfmot
 
+    keras = tfmot.quantization.keras
+
+    class OutputOnly(keras.QuantizeConfig):
+        """Quantize what a layer without weights gives, as int8 arithmetic does."""
+
+        def get_weights_and_quantizers(self, layer):
+            return []
+
+        def get_activations_and_quantizers(self, layer):
+            return []
+
+        def set_quantize_weights(self, layer, quantize_weights):
+            pass
+
+        def set_quantize_activations(self, layer, quantize_activations):
+            pass
+
+        def get_output_quantizers(self, layer):
+            return [
+                keras.quantizers.MovingAverageQuantizer(
+                    num_bits=8, per_axis=False, symmetric=False, narrow_range=False
+                )
+            ]
+
+        def get_config(self):
+            return {}
+
+    def annotate(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+        if isinstance(layer, tf_keras.layers.InputLayer):
+            return layer
+        config = OutputOnly() if type(layer).__name__ in _OUTPUT_ONLY else None
+        return keras.quantize_annotate_layer(layer, config)
+
     try:
-        return tfmot.quantization.keras.quantize_model(model)
+        annotated = tf_keras.models.clone_model(model, clone_function=annotate)
+        with keras.quantize_scope({'OutputOnly': OutputOnly}):
+            return keras.quantize_apply(annotated)
     except (RuntimeError, ValueError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0]
         raise KwsImuError(

@@ -184,10 +184,17 @@ def voice_thresholds(
     )
 
     def make() -> dict[str, float]:
-        print('thresholds: on validation people over long audio', file=sys.stderr)
-        peaks = voice_peaks(
-            Interpreter(bundle), load_table(policy), speech, streams, 'validation', cache, None
-        )
+        with make_progress() as progress:
+            task = progress.add_task('thresholds over long audio', total=None, note='')
+            peaks = voice_peaks(
+                Interpreter(bundle),
+                load_table(policy),
+                speech,
+                streams,
+                'validation',
+                cache,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
         return practical_thresholds(peaks, recipe.false_accepts_per_hour, recipe.most_rejects)
 
     return once(runner.work / 'thresholds.json', 'thresholds', wanted, make)

@@ -357,7 +357,14 @@ class StageRunner:
             schedule = recipe.schedule if number == recipe.rounds else recipe.round_schedule
             inputs = [before, recipe.criterion, budget, recipe.calibration_clips, schedule]
 
-            def cut(model: tf_keras.Model = model, budget: Budget = budget) -> tf_keras.Model:
+            def cut(
+                stage: str = stage, model: tf_keras.Model = model, budget: Budget = budget
+            ) -> tf_keras.Model:
+                print(
+                    f'{stage}: which channels matter, by {recipe.criterion}, for at most '
+                    f'{budget.limit:.0f} {kind} of {start}',
+                    file=sys.stderr,
+                )
                 coupling = Coupling(model)
                 samples = Samples(
                     list(self.examples(sense, recipe.calibration_clips)),
