@@ -69,3 +69,80 @@ def test_fingerprints_tell_recipes_apart(tmp_path):
     one = load_recipe(write(tmp_path, GOOD)).voice
     two = load_recipe(write(tmp_path, GOOD.replace('steps: 3', 'steps: 4', 1))).voice
     assert fingerprint(one) == fingerprint(one) != fingerprint(two)
+
+
+PRUNING = """
+voice_pruning:
+  criterion: taylor
+  budget: {parameters: 0.5}
+  rounds: 2
+  round_schedule: {steps: 2}
+  schedule: {steps: 3}
+"""
+
+
+def test_new_sections_may_all_be_left_out(tmp_path):
+    recipe = load_recipe(write(tmp_path, GOOD))
+    assert recipe.voice_pruning is recipe.gesture_pruning is recipe.gesture_teacher is None
+    assert recipe.fold is None
+    assert recipe.quantize.mode == 'int8'
+    assert recipe.thresholds.false_accepts_per_hour == 1.0
+
+
+def test_pruning_and_teachers_load(tmp_path):
+    text = GOOD + PRUNING + 'teacher: {architecture: cnn, config: {}, schedule: {steps: 3}, '
+    recipe = load_recipe(write(tmp_path, text + 'members: 3}\n'))
+    assert recipe.teacher.members == 3
+    assert recipe.voice_pruning.budget == {'parameters': 0.5}
+    assert recipe.voice_pruning.round_schedule.steps == 2
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'sentence'),
+    [
+        ('{parameters: 0.5}', '{grams: 0.5}', 'voice_pruning: budget is .* parameters, bytes'),
+        ('{parameters: 0.5}', '{parameters: 0.5, macs: 0.5}', 'must name one of'),
+        ('{parameters: 0.5}', '0.5', 'must name one of'),
+        ('{parameters: 0.5}', '{parameters: -3}', 'parameters is -3; it must be a share'),
+        ('{parameters: 0.5}', '{parameters: half}', "parameters is 'half'; it must be a share"),
+        ('criterion: taylor', 'criterion: luck', "criterion 'luck' is unknown; choose from l1"),
+        ('rounds: 2', 'rounds: 0', 'rounds is 0; pruning takes at least 1'),
+        ('  round_schedule: {steps: 2}\n', '', "rounds is 2 but 'round_schedule' is missing"),
+        ('rounds: 2', 'rounds: 2\n  from_dense: maybe', "from_dense is 'maybe'; it must be true"),
+        ('rounds: 2', 'rounds: 2\n  keep_share: 1.5', 'keep_share is 1.5'),
+        ('  schedule: {steps: 3}', '', "'schedule' is missing"),
+    ],
+)
+def test_wrong_pruning_says_what_is_wrong(old, new, sentence, tmp_path):
+    assert old in PRUNING
+    with pytest.raises(KwsImuError, match=sentence):
+        load_recipe(write(tmp_path, GOOD + PRUNING.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ('section', 'sentence'),
+    [
+        (
+            'teacher: {architecture: cnn, config: {}, schedule: {steps: 3}, members: 0}',
+            'teacher: members is 0',
+        ),
+        ('gesture_distillation: {temperature: 0}', 'temperature must be above 0'),
+        ('fold: {calibration_clips: 0, schedule: {steps: 3}}', 'folding needs at least 1'),
+        ('thresholds: {false_accepts_per_hour: 0}', 'must be above 0'),
+    ],
+)
+def test_wrong_sections_say_what_is_wrong(section, sentence, tmp_path):
+    with pytest.raises(KwsImuError, match=sentence):
+        load_recipe(write(tmp_path, f'{GOOD}{section}\n'))
+
+
+@pytest.mark.parametrize(
+    ('new', 'sentence'),
+    [
+        ('{mode: int4}', "mode 'int4' is unknown; choose from int8, qat"),
+        ('{mode: qat}', "mode is 'qat' but 'schedule' is missing"),
+    ],
+)
+def test_wrong_quantization_says_what_is_wrong(new, sentence, tmp_path):
+    with pytest.raises(KwsImuError, match=sentence):
+        load_recipe(write(tmp_path, GOOD.replace('{calibration_pairs: 10}', new)))
