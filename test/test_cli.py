@@ -180,7 +180,7 @@ def test_a_parameter_file_that_is_not_there_is_refused(tmp_path: Path, in_proces
 def test_ctrl_c_stops_the_robot_and_says_so(tmp_path: Path, processes, bundle_directory: Path):
     options = ['--model', bundle_directory, '--output', tmp_path / 'out']
     child = processes.start('-m', 'kws_imu_ros', 'run', *options)
-    assert child.wait_for(' 5.'), 'the run is under way'
+    assert child.wait_for('level'), 'the run is under way'
     child.send_signal(signal.SIGINT)
     assert child.wait() == 130
     assert 'interrupted; the robot is stopped' in child.output
