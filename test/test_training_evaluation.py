@@ -273,7 +273,7 @@ def whole(small):
 
 
 def test_the_everyday_call_measures_what_its_folders_allow(whole):
-    expected = set(SECTIONS) - {'everyday'}
+    expected = set(SECTIONS) - {'everyday', 'human_activity'}
     assert {name for name in whole if name not in ('model', 'split')} == expected
     json.dumps(whole, allow_nan=False)
     assert [name for name in whole if name in SECTIONS] == [n for n in SECTIONS if n in expected]
@@ -334,6 +334,7 @@ def test_only_measures_what_is_asked(capsys):
     ('arguments', 'sentence'),
     [
         (['--only', 'noise'], 'Section noise needs --speech'),
+        (['--only', 'human_activity', '--activities', 'x'], 'needs --activity-model'),
         (['--only', 'fusion', '--speech', 'x'], 'Section fusion needs --gestures'),
         (['--only', 'float', '--float', 'x'], 'needs --speech or --gestures'),
         (['--gestures', 'x', '--streams', 'x'], '--streams needs --speech'),

@@ -27,6 +27,10 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     'fusion': ('voice, gesture, rule and learned fusion in noise', ('speech', 'gestures')),
     'streaming': ('false accepts and rejects over long audio', ('speech', 'streams')),
     'everyday': ('false gestures in everyday motion', ('activities',)),
+    'human_activity': (
+        'six activities of people never met, by a network of its own',
+        ('activities', 'activity-model'),
+    ),
     'latency': ('time of one inference, by runtime', ()),
     'energy': ('energy, an estimate', ()),
 }
@@ -51,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='the same network in float32, as training leaves it in its work folder: what int8 '
         'costs',
+    )
+    parser.add_argument(
+        '--activity-model',
+        type=Path,
+        metavar='FILE',
+        help='.tflite of the experiment on human activity, judged on --activities',
     )
     parser.add_argument(
         '--only',
@@ -101,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         args.policy,
         args.cache,
         float_file=args.float,
+        activity_model=args.activity_model,
         only=args.only,
         runtime_python=args.runtime_python,
         core_watts=args.core_watts,
@@ -123,6 +134,7 @@ def evaluate(
     cache: Path | None = None,
     *,
     float_file: Path | None = None,
+    activity_model: Path | None = None,
     only: Sequence[str] | None = None,
     runtime_python: Path | None = None,
     core_watts: float | None = None,
@@ -131,6 +143,7 @@ def evaluate(
     Return all measures that the given folders allow, or `only` those sections, as JSON data.
 
     model: a `Bundle`, its folder or its name. float_file: the same network in float32.
+    activity_model: a network of the IMU branch that tells activities apart.
     runtime_python: another Python whose runtimes are timed too. core_watts: of a busy core.
 
     Raises:
@@ -149,6 +162,7 @@ def evaluate(
         'activities': activities,
         'streams': streams,
         'float': float_file,
+        'activity-model': activity_model,
     }
     table = load_table(policy_file or share_path('config', 'policy.yaml'))
     with make_progress() as progress:
@@ -420,6 +434,19 @@ class _Measurements:
         )
         result['users'] = len({r.user for r in self.activity_recordings})
         return result
+
+    def measure_human_activity(self) -> dict[str, Any]:
+        """Tell activities apart, window by window."""
+        from kws_imu_ros.training.native_output import silenced
+
+        with silenced():
+            from kws_imu_ros.training import human_activity
+            from kws_imu_ros.training.comparison import read_model_file
+
+        windows, labels, users = human_activity.activity_windows(self.activity_recordings)
+        model_bytes = read_model_file(self.given['activity-model'])
+        result = human_activity.evaluate(model_bytes, windows, labels)
+        return {**result, 'bytes': len(model_bytes), 'users': len(set(users.tolist()))}
 
     def measure_latency(self) -> dict[str, Any]:
         """Time one inference on one thread in each runtime, ms; null for one that is missing."""
