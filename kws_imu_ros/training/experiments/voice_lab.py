@@ -22,6 +22,7 @@ from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import voice_loss
 
 EVALUATION_BATCH = 256
+POOL_BATCH = 128
 
 
 class VoiceLab:
@@ -51,6 +52,7 @@ class VoiceLab:
         self.augmentation = augmentation or SpeechAugmentation()
         self.front_end = FrontEndParameters()
         self.digest = ''
+        self._pool = np.zeros((0, 0, 0), np.float16), np.zeros(0, np.int64)
         if not speech.is_dir():
             raise KwsImuError(
                 f'Speech folder {speech} does not exist; give the folder of word folders.'
@@ -98,7 +100,9 @@ class VoiceLab:
         source belongs into `inputs`.
         """
         distillation = distillation or DistillationRecipe()
-        make_batch = make_batch or self.batches.batch
+        # Read before the fingerprint is taken: the data decide, whoever deals them.
+        batches = self.batches
+        make_batch = make_batch or batches.batch
         wanted = fingerprint(
             stage,
             self.seed,
@@ -131,6 +135,55 @@ class VoiceLab:
             ),
         )
         return model
+
+    def deal(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return a batch of the pool, float32 (size, 49, 40), and its labels int64 (size,)."""
+        windows, labels = self._pool
+        chosen = rng.integers(len(labels), size=size)
+        return windows[chosen].astype(np.float32), labels[chosen]
+
+    @property
+    def pool_size(self) -> int:
+        """Number of windows in the pool, 0 before it is filled."""
+        return len(self._pool[1])
+
+    def fill_pool(self, batches: int) -> None:
+        """
+        Augment `batches` of 128 training windows once, for `deal`; kept in the work folder.
+
+        Where many networks are compared, augmentation would take more time than all of them. Half
+        precision is far finer than the noise in the windows.
+
+        Raises:
+            KwsImuError: the pool cannot be written.
+
+        """
+        source = self.batches
+        key = fingerprint(
+            self.seed, batches, self.augmentation, self.front_end, list(self.labels), self.digest
+        )
+        path = self.work / f'pool_{key[:16]}.npz'
+        if path.is_file():
+            with np.load(path) as stored:
+                self._pool = stored['windows'], stored['labels']
+            return
+        windows, labels = [], []
+        with make_progress() as progress:
+            task = progress.add_task('augmenting', total=batches, note='')
+            for index in range(batches):
+                rng = np.random.default_rng((self.seed, 2, index))
+                window, label = source.batch(POOL_BATCH, rng)
+                windows.append(window.astype(np.float16))
+                labels.append(label)
+                progress.update(task, completed=index + 1)
+        self._pool = np.concatenate(windows), np.concatenate(labels)
+        partial = path.with_suffix('.partial.npz')
+        try:
+            np.savez(partial, windows=self._pool[0], labels=self._pool[1])
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise KwsImuError(f'{path} cannot be written: {error.strerror}.') from None
 
     @functools.cached_property
     def batches(self) -> SpeechBatches:
