@@ -74,12 +74,24 @@ def test_batches_are_the_recordings_where_nothing_is_augmented(har):
     recordings = load_activities(har, 'training')
     still = ActivityAugmentation(0.0, (1.0, 1.0), (1.0, 1.0), 0.0, 0.0, 0.0)
     windows, labels = ActivityBatches(recordings, still).batch(60, np.random.default_rng(1))
-    assert windows.dtype == np.float32 and np.bincount(labels, minlength=6).all()
+    assert windows.shape == (60, 128, 12) and windows.dtype == np.float32
+    assert np.bincount(labels, minlength=6).all()
     for window, label in zip(windows, labels, strict=True):
         # Between two samples the window lies between them, so it leaves no sample's range.
-        own = [to_network_units(m) for m, k, _ in labelled_segments(recordings) if k == label]
-        low, high = np.min([m.min(axis=0) for m in own], 0), np.max([m.max(axis=0) for m in own], 0)
-        assert (window >= low - 1e-5).all() and (window <= high + 1e-5).all()
+        own = np.concatenate([m for m, k, _ in labelled_segments(recordings) if k == label])
+        own = to_network_units(own[None])[0, :, :6]
+        assert (window[:, :6] >= own.min(axis=0) - 1e-5).all()
+        assert (window[:, :6] <= own.max(axis=0) + 1e-5).all()
+
+
+def test_the_network_sees_what_int8_would_swallow():
+    time = np.arange(128) / 50.0
+    window = np.zeros((1, 128, 6))
+    window[0, :, 2] = 9.80665
+    window[0, :, 3] = 0.02 * np.sin(2.0 * np.pi * time)
+    seen = to_network_units(window)[0]
+    assert np.ptp(seen[:, 3]) < 2.0 / 128.0 < 10.0 * 2.0 / 128.0 < np.ptp(seen[:, 9])
+    assert np.abs(seen[:, [0, 1, 4, 5, 6, 7, 8, 10, 11]]).max() < 1e-6
 
 
 def test_augmentation_keeps_gravity_near_where_it_was(har):
