@@ -28,15 +28,13 @@ def drawn(results, path):
     return build_report(read_results([path]), 'pruning')
 
 
-def test_the_pool_is_made_once_and_dealt_alike(bench):
-    windows, labels = bench.deal(16, np.random.default_rng(5))
-    assert windows.shape == (16, 49, 40) and windows.dtype == np.float32
-    again = pruning.PruningBench(bench.lab, EFFORT)
-    (stored,) = bench.lab.work.glob('pool_*.npz')
-    changed = stored.stat().st_mtime_ns
-    np.testing.assert_array_equal(again.deal(16, np.random.default_rng(5))[0], windows)
-    assert stored.stat().st_mtime_ns == changed
-    assert set(labels) <= set(range(10))
+def test_the_dense_network_is_trained_once(bench, capfd):
+    weights = bench.dense.get_weights()
+    capfd.readouterr()
+    again = pruning.PruningBench(bench.lab, EFFORT, bench.config)
+    for first, second in zip(weights, again.dense.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert 'dense: unchanged' in capfd.readouterr().err
 
 
 def test_the_scan_covers_every_width_and_leaves_the_network_as_it_was(bench, tmp_path):

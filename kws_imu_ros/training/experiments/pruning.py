@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training import comparison, complexity
 from kws_imu_ros.training.experiments.voice_lab import VoiceLab
-from kws_imu_ros.training.loop import Schedule, tf, tf_keras
+from kws_imu_ros.training.loop import MakeBatch, Schedule, tf, tf_keras
 from kws_imu_ros.training.progress import make_progress
 from kws_imu_ros.training.pruning import (
     CRITERIA,
@@ -35,7 +34,6 @@ from kws_imu_ros.training.pruning import (
     select_by_budget,
 )
 from kws_imu_ros.training.pruning.magnitude import prune_low_magnitude, sparsity, stored_bytes
-from kws_imu_ros.training.recipe import fingerprint
 
 ARCHITECTURE = 'tc_resnet'
 CONFIG = {'size': 'small', 'width': 3.0, 'norm': 'batch', 'dropout': 0.1}
@@ -102,51 +100,6 @@ class PruningBench:
         self.lab, self.effort, self.config = lab, effort, config or CONFIG
 
     @functools.cached_property
-    def pool(self) -> tuple[np.ndarray, np.ndarray]:
-        """
-        Augmented training windows, float16 (n, 49, 40) in network units, and labels (n,).
-
-        Kept in the work folder. Half precision is far finer than the noise in them.
-        """
-        batches = self.lab.batches
-        key = fingerprint(
-            self.lab.seed,
-            self.effort.pool,
-            self.lab.augmentation,
-            self.lab.front_end,
-            list(self.lab.labels),
-            self.lab.digest,
-        )
-        path = self.lab.work / f'pool_{key[:16]}.npz'
-        if path.is_file():
-            with np.load(path) as stored:
-                return stored['windows'], stored['labels']
-        windows, labels = [], []
-        with make_progress() as progress:
-            task = progress.add_task('augmenting', total=self.effort.pool, note='')
-            for index in range(self.effort.pool):
-                rng = np.random.default_rng((self.lab.seed, 2, index))
-                window, label = batches.batch(128, rng)
-                windows.append(window.astype(np.float16))
-                labels.append(label)
-                progress.update(task, completed=index + 1)
-        pool = np.concatenate(windows), np.concatenate(labels)
-        partial = path.with_suffix('.partial.npz')
-        try:
-            np.savez(partial, windows=pool[0], labels=pool[1])
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise KwsImuError(f'{path} cannot be written: {error.strerror}.') from None
-        return pool
-
-    def deal(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return a batch of the pool, float32 (size, 49, 40), and its labels (size,)."""
-        windows, labels = self.pool
-        chosen = rng.integers(len(labels), size=size)
-        return windows[chosen].astype(np.float32), labels[chosen]
-
-    @functools.cached_property
     def dense(self) -> tf_keras.Model:
         """The trained dense network, logits out."""
         schedule = Schedule(steps=self.effort.dense)
@@ -161,20 +114,26 @@ class PruningBench:
     def _train(
         self, stage: str, model: tf_keras.Model, schedule: Schedule, taught: bool
     ) -> tf_keras.Model:
-        labels = self.pool[1]  # Made before the first step, not by the thread that deals.
+        deal = self._deal()
         return self.lab.train(
             stage,
             model,
             schedule,
             self.dense if taught else None,
-            inputs=['pool', len(labels)],
-            make_batch=self.deal,
+            inputs=['pool', self.lab.pool_size],
+            make_batch=deal,
         )
+
+    def _deal(self) -> MakeBatch:
+        """Return what deals batches of the pool, which is filled by now."""
+        if not self.lab.pool_size:
+            self.lab.fill_pool(self.effort.pool)
+        return self.lab.deal
 
     def samples(self, count: int, seed: int = 0) -> Samples:
         """Return `count` batches of 128 for criteria: what the dense network has learned from."""
-        rng = np.random.default_rng((self.lab.seed, 3))
-        return Samples([self.deal(128, rng) for _ in range(count)], _loss_of_logits, seed)
+        rng, deal = np.random.default_rng((self.lab.seed, 3)), self._deal()
+        return Samples([deal(128, rng) for _ in range(count)], _loss_of_logits, seed)
 
 
 def _loss_of_logits(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
