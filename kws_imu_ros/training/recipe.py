@@ -156,13 +156,15 @@ class FusionRecipe:
     The fusion head.
 
     width: channels each sense is projected to. voice_dropout, gesture_dropout: share of the pairs
-    in which that sense is missing.
+    in which that sense is missing. snr_db: range of the words' signal-to-noise ratio; where words
+    drown, the head learns to trust the hand.
     """
 
     width: int
     voice_dropout: float
     gesture_dropout: float
     schedule: Schedule
+    snr_db: tuple[float, float] = (-3.0, 25.0)
 
 
 @dataclass(frozen=True)

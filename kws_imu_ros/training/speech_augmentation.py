@@ -8,8 +8,9 @@ a range of SNR), the front end, and SpecAugment (Park et al., 2019) on its outpu
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -121,6 +122,12 @@ class SpeechBatches:
         self._ends = np.array([speech_end(clip) for clip in samples])
         self._starts = np.array([CLIP_SAMPLES - speech_end(clip[::-1]) for clip in samples])
         self._spoken = np.flatnonzero(labels != silence_label)
+
+    def in_noise(self, snr_db: tuple[float, float]) -> SpeechBatches:
+        """Return the same batches in noise of another range of SNR."""
+        batches = copy.copy(self)
+        batches._augmentation = replace(self._augmentation, snr_db=snr_db)
+        return batches
 
     def batch(
         self, size: int, rng: np.random.Generator, labels: np.ndarray | None = None

@@ -536,7 +536,8 @@ class StageRunner:
         """
         recipe = self.recipe
         voices, gestures, intents = draw_pairs(recipe, size, rng)
-        log_mel, _ = self._speech.batch(size, rng, np.maximum(voices, 0))
+        batches = self._speech.in_noise(recipe.fusion.snr_db)
+        log_mel, _ = batches.batch(size, rng, np.maximum(voices, 0))
         window, _ = self._imu.batch(size, rng, np.maximum(gestures, 0))
         silence = (self.front_end.silence - self.front_end.offset) / self.front_end.scale
         log_mel[voices < 0] = silence
