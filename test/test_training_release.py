@@ -1,6 +1,7 @@
 """`kws-imu train` from folders to a bundle, and `kws-imu evaluate` on it: small, but all of it."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 
 from kws_imu_ros.cli import main
 from kws_imu_ros.model.bundle import load_bundle
+from kws_imu_ros.training.complexity import count
+from kws_imu_ros.training.flatbuffer import read_graph
+from kws_imu_ros.training.loop import tf_keras
 from kws_imu_ros.training.stages import fused_intent
 
 RECIPE = """
@@ -135,3 +139,129 @@ def test_nothing_to_evaluate_is_said(capsys):
 )
 def test_what_word_and_gesture_mean_together(word, gesture, intent):
     assert fused_intent(word, gesture) == intent
+
+
+STAGES = """
+name: staged
+version: 1.0.0
+seed: 1
+teacher: {architecture: dnn, config: {width: 0.1}, schedule: {steps: 2, batch: 8}, members: 2}
+voice: {architecture: cnn, config: {width: 0.25, norm: group}, schedule: {steps: 2, batch: 8}}
+voice_pruning:
+  budget: {parameters: 0.4}
+  rounds: 2
+  calibration_clips: 16
+  round_schedule: {steps: 2, batch: 8}
+  schedule: {steps: 2, batch: 8}
+gesture: {architecture: imu_conv1d, config: {width: 0.3}, schedule: {steps: 2, batch: 8}}
+gesture_pruning: {budget: {macs: 0.7}, criterion: l1, schedule: {steps: 2, batch: 8}}
+fold: {calibration_clips: 16, schedule: {steps: 2, batch: 8}}
+fusion: {width: 8, voice_dropout: 0.1, gesture_dropout: 0.1, schedule: {steps: 2, batch: 8}}
+quantize: {calibration_pairs: 8}
+"""
+STAGE_NAMES = (
+    'teacher', 'teacher_2', 'voice', 'voice_pruned_1', 'voice_pruned_2', 'voice_folded',
+    'gesture', 'gesture_pruned_1', 'fusion', 'quantize',
+)  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def staged(folders, tmp_path_factory):
+    base = tmp_path_factory.mktemp('stages')
+    (base / 'recipe.yaml').write_text(STAGES)
+    arguments = ['train', '--recipe', str(base / 'recipe.yaml'), *folders]
+    arguments += ['--work', str(base / 'work'), '--output', str(base / 'models')]
+    # In two runs, as a class would: the second finds what the first has made.
+    assert main([*arguments, '--until', 'voice_pruned_1']) == 0
+    assert not (base / 'work' / 'voice_pruned_2.json').exists()
+    assert main([*arguments, '--until', 'quantize']) == 0
+    assert not (base / 'models').exists()
+    return base, arguments
+
+
+def stored(work, stage):
+    model = tf_keras.models.model_from_json((work / f'{stage}.architecture.json').read_text())
+    model.load_weights(str(work / f'{stage}.weights.h5'))
+    return model
+
+
+def test_pruned_branches_are_smaller_by_their_budget_and_load_again(staged):
+    work = staged[0] / 'work'
+    sizes = [count(stored(work, f'voice_pruned_{n}')) for n in (1, 2)]
+    assert sizes[1].parameters < 0.7 * sizes[0].parameters
+    # Two rounds of one factor: 0.4 of the dense branch in the end, its root halfway.
+    assert sizes[1].parameters > 0.4 * sizes[0].parameters
+    gesture = stored(work, 'gesture_pruned_1')
+    assert np.isfinite(gesture(np.ones((1, 100, 6), np.float32)).numpy()).all()
+
+
+def test_folding_leaves_no_normalization_in_the_int8_graph(staged):
+    work = staged[0] / 'work'
+    graph = read_graph((work / 'int8.tflite').read_bytes())
+    assert not {t.dtype for t in graph.tensors} & {'float32', 'float16'}
+    names = set(count(work / 'int8.tflite').operators)
+    # What an explicit group normalization takes; batch normalization would leave MUL or SUB.
+    assert not names & {'RSQRT', 'BATCH_MATMUL', 'SQUARED_DIFFERENCE'}
+    assert count(work / 'int8.tflite').operators.get('MUL', 0) == 1  # The gate of the fusion head.
+
+
+def test_a_run_without_changes_trains_nothing(staged, capsys):
+    _, arguments = staged
+    assert main([*arguments, '--until', 'quantize']) == 0
+    told = capsys.readouterr().err
+    for stage in STAGE_NAMES:
+        assert f'{stage}: unchanged' in told
+    assert 'training (' not in told
+
+
+def test_another_last_schedule_leaves_the_rounds_before_it(staged, tmp_path, capsys):
+    base, arguments = staged
+    shutil.copytree(base / 'work', tmp_path / 'work')
+    text = STAGES.replace('  schedule: {steps: 2', '  schedule: {steps: 3')
+    (tmp_path / 'recipe.yaml').write_text(text)
+    arguments = [*arguments, '--recipe', str(tmp_path / 'recipe.yaml')]
+    arguments += ['--work', str(tmp_path / 'work'), '--until', 'voice_pruned']
+    assert main(arguments) == 0
+    told = capsys.readouterr().err
+    assert 'voice_pruned_1: unchanged' in told and 'voice_pruned_2: training' in told
+    assert 'voice_folded' not in told
+
+
+def test_quantization_aware_training_of_the_whole_network(staged, tmp_path, capsys):
+    base, arguments = staged
+    shutil.copytree(base / 'work', tmp_path / 'work')
+    new = '{mode: qat, calibration_pairs: 8, schedule: {steps: 2, batch: 8}}'
+    (tmp_path / 'recipe.yaml').write_text(STAGES.replace('{calibration_pairs: 8}', new))
+    arguments = [*arguments, '--recipe', str(tmp_path / 'recipe.yaml')]
+    assert main([*arguments, '--work', str(tmp_path / 'work'), '--until', 'quantize']) == 0
+    assert 'fusion: unchanged' in capsys.readouterr().err
+    graph = read_graph((tmp_path / 'work' / 'int8.tflite').read_bytes())
+    assert not {t.dtype for t in graph.tensors} & {'float32', 'float16'}
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'sentence'),
+    [
+        ('{parameters: 0.4}', '{parameters: 3}', 'voice_pruning: a budget of 3 parameters cannot'),
+        ('{parameters: 0.4}', '{parameters: 9000000}', 'above the .* of the dense branch'),
+        ('{macs: 0.7}', '{macs: 0.0001}', 'gesture_pruning: a budget of .* macs cannot be met'),
+    ],
+)
+def test_impossible_budgets_are_told_before_training(old, new, sentence, staged, tmp_path, capsys):
+    _, arguments = staged
+    (tmp_path / 'recipe.yaml').write_text(STAGES.replace(old, new))
+    arguments = [*arguments, '--recipe', str(tmp_path / 'recipe.yaml')]
+    assert main([*arguments, '--work', str(tmp_path / 'work')]) == 2
+    told = capsys.readouterr().err
+    assert re.search(sentence, told) and 'training (' not in told and 'Traceback' not in told
+
+
+def test_a_stage_that_is_none_is_named(staged, capsys):
+    assert main([*staged[1], '--until', 'vioce']) == 2
+    assert "no stage 'vioce' to stop after; choose from teacher, " in capsys.readouterr().err
+
+
+def test_speech_of_the_thresholds_is_not_trained_on(staged, test_data, capsys):
+    folder = str(test_data / 'speech_commands')
+    assert main([*staged[1], '--streams', folder, '--running-speech', folder]) == 2
+    assert 'must be chosen on speech that was not trained on' in capsys.readouterr().err
