@@ -37,8 +37,8 @@ class Schedule:
     How long and how fast a stage learns.
 
     steps: optimizer steps. batch: examples a step. learning_rate: peak, reached after the
-    `warmup` share of the steps, then lowered by a cosine. weight_decay: AdamW's. label_smoothing:
-    share of the target given to all classes.
+    `warmup` share of the steps, then lowered by a cosine to the `last_rate` share of it.
+    weight_decay: AdamW's. label_smoothing: share of the target given to all classes.
     """
 
     steps: int
@@ -47,6 +47,7 @@ class Schedule:
     warmup: float = 0.05
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
+    last_rate: float = 0.2
 
 
 def fit(
@@ -58,7 +59,6 @@ def fit(
     seed: int,
     checkpoint: Path,
     model: tf_keras.Model,
-    last_rate: float = 0.2,
 ) -> float:
     """
     Train until the schedule ends and return the mean loss of the last hundred steps.
@@ -67,7 +67,7 @@ def fit(
     model with training=True. make_batch(size, rng): a batch's arrays; its generator is seeded by
     (seed, step), so a resumed run sees what an uninterrupted one sees.
     checkpoint: folder for model, optimizer and step; a later call goes on from it. Ctrl-C writes
-    it before it is passed on. last_rate: the learning rate at the end, as share of the peak.
+    it before it is passed on.
 
     Raises:
         KwsImuError: the loss is not a number, or the checkpoint cannot be written.
@@ -77,7 +77,7 @@ def fit(
         tf_keras.optimizers.schedules.CosineDecay(
             schedule.learning_rate / 100.0,
             max(1, int(schedule.steps * (1.0 - schedule.warmup))),
-            alpha=last_rate,
+            alpha=schedule.last_rate,
             warmup_target=schedule.learning_rate,
             warmup_steps=max(1, int(schedule.steps * schedule.warmup)),
         ),

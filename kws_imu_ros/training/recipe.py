@@ -247,9 +247,24 @@ class Recipe:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return a digest of JSON data and dataclasses, to tell whether a stage's inputs changed."""
-    plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) else p for p in parts]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
+    """
+    Return a digest of JSON data and dataclasses, to tell whether a stage's inputs changed.
+
+    Fields left at their defaults do not count, so that a new setting spoils no finished stage.
+    """
+    text = json.dumps([_changed(part) for part in parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _changed(part: Any) -> Any:
+    """Return a dataclass as a mapping of what differs from its defaults, anything else as it is."""
+    if not dataclasses.is_dataclass(part):
+        return part
+    return {
+        f.name: _changed(getattr(part, f.name))
+        for f in dataclasses.fields(part)
+        if f.default is dataclasses.MISSING or getattr(part, f.name) != f.default
+    }
 
 
 def load_recipe(path: Path) -> Recipe:

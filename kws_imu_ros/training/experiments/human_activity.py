@@ -45,9 +45,8 @@ NEEDS_SPEECH = False
 
 ARCHITECTURE = 'imu_conv1d'
 CONFIG = {'size': 'small', 'norm': 'batch', 'dropout': 0.2}
-SCHEDULE = Schedule(steps=2000, batch=128, learning_rate=3e-3, label_smoothing=0.05)
+SCHEDULE = Schedule(steps=2000, batch=128, learning_rate=3e-3, label_smoothing=0.05, last_rate=0.01)
 # Training that ends with small steps was worth two points to people never met.
-LAST_RATE = 0.01
 AUGMENTATION = ActivityAugmentation()
 CALIBRATION_WINDOWS = 300
 SPLITS_OF_STRANGERS = ('validation', 'testing')
@@ -169,7 +168,6 @@ def _train(
             CONFIG,
             schedule,
             AUGMENTATION,
-            LAST_RATE,
             activities_digest(recordings),
         ),
         lambda checkpoint: fit(
@@ -181,7 +179,6 @@ def _train(
             options.seed,
             checkpoint,
             model,
-            LAST_RATE,
         ),
     )
     windows, _ = batches.batch(CALIBRATION_WINDOWS, np.random.default_rng((options.seed, 1)))
