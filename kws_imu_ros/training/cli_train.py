@@ -109,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
     if args.running_speech:
         training_command += ' --running-speech RUNNING_SPEECH'
     model = shlex.quote(f'{recipe.name}/{version}')
-    command = f'kws-imu evaluate --model {model} {options} --split validation --json'
+    command = f'kws-imu evaluate --model {model} {options} --float float32.tflite'
+    command += ' --split validation --json'
     gestures = [label for label in recipe.gesture_labels if label != 'none']
     thresholds = {'gesture': dict.fromkeys(gestures, recipe.gesture_threshold)}
     if args.streams:
@@ -131,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         'validation',
         args.streams,
         cache=cache,
+        float_file=work / 'float32.tflite',
     )
     bundle = bundle_of(
         runner, int8, version, training_command, metrics_of(results, command), thresholds

@@ -310,8 +310,8 @@ Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
 
 - English words, mostly adult speakers, one second each. Children are imitated by changes of speed
   and vocal-tract length only; try it with yours before you rely on it.
-- It was trained on single words. Running speech holds pieces that sound like commands; how often
-  they set it off an hour stands above, where long audio was measured.
+- It knows single words. Running speech holds pieces that sound like commands; how often they set
+  it off an hour stands above, where long audio was measured.
 - Gestures of one wrist sensor, z up and x towards the hand; a sensor worn otherwise must be rotated
   in the IMU node. The people were mostly right-handed and 17 to 22 years old.
 - It decides nothing by itself: thresholds, pairing and safety are the policy's and the command
@@ -322,7 +322,34 @@ Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
 - Speech Commands by Pete Warden and Google, CC BY 4.0.
 - GRWD wrist gestures by Gyronics Technologies (no licence stated).
 - Human Activities and Postural Transitions (HAPT), Reyes-Ortiz et al., UCI repository.
-"""
+{_running_speech_credit(bundle)}"""
+
+
+def _history(bundle: Bundle) -> str:
+    """Return what the recipe says about teachers and pruning, whole lines."""
+    recipe, lines = bundle.manifest.recipe, ''
+    for sense in ('voice', 'gesture'):
+        teacher = recipe.get('teacher' if sense == 'voice' else 'gesture_teacher')
+        pruning = recipe.get(f'{sense}_pruning')
+        if teacher:
+            lines += f'Larger networks taught the {sense} branch (Hinton et al., 2015).\n'
+        if pruning:
+            ((kind, limit),) = pruning['budget'].items()
+            lines += (
+                f'The {sense} branch was cut from a large one by {pruning["criterion"]} importance '
+                f'(budget: {kind} {limit:g}),\nin {pruning["rounds"]} rounds with fine-tuning.\n'
+            )
+    return lines
+
+
+def _running_speech_credit(bundle: Bundle) -> str:
+    """Return whom to thank for running speech, a whole line, or nothing where there was none."""
+    if 'running_speech' not in bundle.manifest.data:
+        return ''
+    return (
+        '- Running speech, as `kws-imu data running-speech` gathers it: Asterisk prompts (CC BY-SA '
+        '3.0,\n  CC BY 3.0), Fish Fillets (GPL-2+), quotations read by Flite.\n'
+    )
 
 
 def _history(recipe: Mapping[str, Any]) -> str:
