@@ -583,18 +583,6 @@ def _streaming(interpreter: Any, table: Any, peaks: Any) -> dict[str, Any]:
     }
 
 
-def calibrate_voice(bundle: Any, speech: Path, streams: Path, cache: Path | None) -> dict:
-    """Return thresholds of the words, chosen on validation people."""
-    from kws_imu_ros.decision.table import load_table
-    from kws_imu_ros.model.interpreter import Interpreter
-    from kws_imu_ros.resources import share_path
-    from kws_imu_ros.training import streaming
-
-    table = load_table(share_path('config', 'policy.yaml'))
-    peaks = voice_peaks(Interpreter(bundle), table, speech, streams, 'validation', cache, None)
-    return streaming.practical_thresholds(peaks)
-
-
 def voice_peaks(
     interpreter: Any,
     table: Any,
