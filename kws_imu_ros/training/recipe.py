@@ -83,6 +83,7 @@ class PruningRecipe:
     of the dense branch when below 1, else a count.
     schedule: fine-tuning at the end. criterion: a key of `pruning.CRITERIA`. rounds: the cost falls
     by the same factor in each; round_schedule fine-tunes after every round but the last.
+    cooldown: a stage after that, for ending in small steps.
     calibration_clips: examples the criterion looks at. keep_share: the share of its channels that
     every width keeps. multiple: widths become multiples of it.
     from_dense: the dense branch teaches the pruned one; if left out, only where it had no teacher.
@@ -97,6 +98,7 @@ class PruningRecipe:
     keep_share: float = 0.1
     multiple: int = 1
     from_dense: bool | None = None
+    cooldown: Schedule | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked without the network."""
@@ -304,6 +306,7 @@ _NESTED = {
     'imu_augmentation': ImuAugmentation,
     'schedule': Schedule,
     'round_schedule': Schedule,
+    'cooldown': Schedule,
 }
 
 

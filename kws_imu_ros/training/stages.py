@@ -382,6 +382,15 @@ class StageRunner:
                 stored=True,
             )
             before = self.prints[stage]
+        if recipe.cooldown:
+            (stage,) = cooling_stage(sense.name, recipe)
+            model = self.run(
+                stage,
+                [before, recipe.cooldown, *sense.inputs, *self._taught_by(sense, stages)],
+                lambda: model,
+                self.learn(sense, stage, teachers, recipe.cooldown),
+                stored=True,
+            )
         return model
 
     def folded(
@@ -650,6 +659,7 @@ def stage_names(recipe: Recipe) -> list[str]:
         ),
     ):
         names += [*teacher_stages(teacher_stage, teacher), sense, *pruning_stages(sense, pruning)]
+        names += cooling_stage(sense, pruning)
         if recipe.fold and branch.config.get('norm') == 'group':
             names.append(f'{sense}_folded')
     names.append('fusion')
@@ -684,6 +694,11 @@ def teacher_stages(stage: str, teacher: TeacherRecipe | None) -> list[str]:
 def pruning_stages(sense: str, pruning: PruningRecipe | None) -> list[str]:
     """Return the stages of pruning: one for each round."""
     return [f'{sense}_pruned_{k + 1}' for k in range(pruning.rounds if pruning else 0)]
+
+
+def cooling_stage(sense: str, pruning: PruningRecipe | None) -> list[str]:
+    """Return the stage after pruning that ends in small steps, in a list; [] without one."""
+    return [f'{sense}_cooled'] if pruning and pruning.cooldown else []
 
 
 def check_budget(sense: str, recipe: PruningRecipe, branch: tf_keras.Model) -> None:
