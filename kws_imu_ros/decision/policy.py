@@ -364,8 +364,9 @@ class Policy:
         if self._fused_support(weak.label) < self.table.agreement_threshold:
             return None
         self._word_armed[self._voice.index(weak.label)] = False
+        # The gesture stays in mind: the weak word may be but the beginning of another one, which it
+        # corrects.
         self._use_gesture(hop.stamp_ns)
-        self._seen = None
         return self._accept(
             hop,
             'agreement',

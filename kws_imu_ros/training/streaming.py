@@ -325,11 +325,11 @@ def practical_thresholds(
     Choose thresholds for the budget, or for the least excess over it that still hears people.
 
     A robot that rejects more than `most_rejects` of what is said is of no use, so the budget is
-    doubled until it does not.
+    raised by a fifth at a time until it does not.
     """
     budget = false_accepts_per_hour
     thresholds, _, rejects = choose_thresholds(peaks, budget)
     while rejects > most_rejects and budget < 1e4:
-        budget *= 2.0
+        budget *= 1.2
         thresholds, _, rejects = choose_thresholds(peaks, budget)
     return thresholds
