@@ -334,6 +334,13 @@ def test_a_weak_word_with_an_agreeing_gesture_is_accepted(first: str):
     assert session.wait(60).said == [('accept', 'left', 'agreement')]
 
 
+def test_a_weak_word_that_was_the_beginning_of_another_does_not_undo_the_gesture():
+    session = Session().play(6, {'up': UNSURE}, {'swipe_up': 0.65}, {'up': 0.6})
+    session.play(20, {'right': SURE}).wait(60)
+    assert set(session.accepted) == {'up'}
+    assert session.said[0] == ('accept', 'up', 'agreement')
+
+
 def test_agreement_needs_the_fused_head():
     session = Session().play(8, {'left': UNSURE}, {'swipe_left': 0.7}, {'none': 0.99}).wait(60)
     assert session.accepted == []
