@@ -336,7 +336,7 @@ def test_a_weak_word_with_an_agreeing_gesture_is_accepted(first: str):
 
 def test_a_weak_word_that_was_the_beginning_of_another_does_not_undo_the_gesture():
     session = Session().play(6, {'up': UNSURE}, {'swipe_up': 0.65}, {'up': 0.6})
-    session.play(20, {'right': SURE}).wait(60)
+    session.play(32, {'right': SURE}).wait(60)
     assert set(session.accepted) == {'up'}
     assert session.said[0] == ('accept', 'up', 'agreement')
 
