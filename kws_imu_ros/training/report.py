@@ -48,6 +48,8 @@ from kws_imu_ros.training.published import PUBLISHED
 COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#555555')
 OURS = '#d62728'
 MARKERS = 'osD^vPX*'
+# Below this a pruned network has collapsed; drawn, it would squeeze all others into one line.
+LOWEST_PRUNED = 0.85
 FAMILY_MARKERS = {
     'MLPerf Tiny': 's',
     'Arm': 'o',
@@ -381,7 +383,7 @@ def _draw_size_and_accuracy(results: Sequence[Result]) -> dict[str, list[str]]:
                         label=f'{family} (quoted)' if index == 0 else None,
                     )
                     _annotate(ax, one.name, getattr(one, key), one.accuracy, '#555555')
-            some = [p for p in pruned if getattr(p, key)]
+            some = [p for p in pruned if getattr(p, key) and p.accuracy >= LOWEST_PRUNED]
             if some:
                 ax.plot(
                     [getattr(p, key) for p in some],
