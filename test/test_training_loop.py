@@ -114,6 +114,8 @@ def test_control_c_leaves_a_resumable_state(test_data, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+        # Tests that run in the background inherit an ignored SIGINT; a person's Ctrl-C never is.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     checkpoint = tmp_path / 'work' / 'voice.checkpoint'
     try:
