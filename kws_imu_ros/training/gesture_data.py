@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.splits import gesture_split
+from kws_imu_ros.training.unreadable import leave_out
 
 STANDARD_GRAVITY = 9.80665
 ACCELERATION_LSB = STANDARD_GRAVITY / 16384.0
@@ -176,13 +176,11 @@ def load_gestures(directory: Path, split: str) -> list[GestureRecording]:
                 dropped,
             )
         )
-    if len(unreadable) * 20 > len(recordings) + len(unreadable):
-        raise KwsImuError(
-            f'{len(unreadable)} gesture recordings under {directory} cannot be read; the first: '
-            f'{unreadable[0]}'
-        )
-    for problem in unreadable:
-        print(f'left out: {problem}', file=sys.stderr)
+    leave_out(
+        unreadable,
+        len(recordings) + len(unreadable),
+        f'{len(unreadable)} gesture recordings under {directory}',
+    )
     if not recordings:
         raise KwsImuError(
             f'{directory} holds no recordings of the {split} split in '

@@ -325,23 +325,6 @@ Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
 {_running_speech_credit(bundle)}"""
 
 
-def _history(bundle: Bundle) -> str:
-    """Return what the recipe says about teachers and pruning, whole lines."""
-    recipe, lines = bundle.manifest.recipe, ''
-    for sense in ('voice', 'gesture'):
-        teacher = recipe.get('teacher' if sense == 'voice' else 'gesture_teacher')
-        pruning = recipe.get(f'{sense}_pruning')
-        if teacher:
-            lines += f'Larger networks taught the {sense} branch (Hinton et al., 2015).\n'
-        if pruning:
-            ((kind, limit),) = pruning['budget'].items()
-            lines += (
-                f'The {sense} branch was cut from a large one by {pruning["criterion"]} importance '
-                f'(budget: {kind} {limit:g}),\nin {pruning["rounds"]} rounds with fine-tuning.\n'
-            )
-    return lines
-
-
 def _running_speech_credit(bundle: Bundle) -> str:
     """Return whom to thank for running speech, a whole line, or nothing where there was none."""
     if 'running_speech' not in bundle.manifest.data:

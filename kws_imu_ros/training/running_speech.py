@@ -9,7 +9,6 @@ speech is not a command, for commands are spoken alone.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.speech_data import AUDIO_SUFFIXES, SAMPLE_RATE, read_audio
+from kws_imu_ros.training.unreadable import leave_out
 
 Progress = Callable[[int, int], None]
 SHORTEST_S = 1.0
@@ -102,13 +102,8 @@ def _read_all(paths: Sequence[Path], progress: Progress | None) -> np.ndarray:
             parts.append(audio)
         if progress:
             progress(i + 1, len(paths))
-    if len(unreadable) * 20 > len(paths):
-        raise KwsImuError(
-            f'{len(unreadable)} of {len(paths)} recordings of running speech cannot be read; the '
-            f'first: {unreadable[0]}'
-        )
-    for problem in unreadable:
-        print(f'left out: {problem}', file=sys.stderr)
+    subject = f'{len(unreadable)} of {len(paths)} recordings of running speech'
+    leave_out(unreadable, len(paths), subject)
     if not parts:
         raise KwsImuError(
             f'None of the {len(paths)} recordings of running speech lasts {SHORTEST_S:g} s; give '

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import soxr
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.splits import read_official_lists, speech_split
+from kws_imu_ros.training.unreadable import leave_out
 
 SAMPLE_RATE = 16000
 CLIP_SAMPLES = 16000
@@ -179,13 +179,8 @@ def _read_all(
             problems[i] = str(error)
         if progress and (i % 200 == 0 or i + 1 == len(listing)):
             progress(i + 1, len(listing))
-    if len(problems) * 20 > len(listing):
-        raise KwsImuError(
-            f'{len(problems)} of {len(listing)} recordings under {directory} cannot be read; the '
-            f'first: {next(iter(problems.values()))}'
-        )
-    for problem in problems.values():
-        print(f'left out: {problem}', file=sys.stderr)
+    subject = f'{len(problems)} of {len(listing)} recordings under {directory}'
+    leave_out(problems.values(), len(listing), subject)
     good = np.array([i not in problems for i in range(len(listing))])
     if stored and not problems:
         stored.parent.mkdir(parents=True, exist_ok=True)

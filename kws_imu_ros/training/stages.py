@@ -112,18 +112,6 @@ def branch_loss(
     return loss
 
 
-def voice_loss(
-    model: tf_keras.Model,
-    class_count: int,
-    label_smoothing: float,
-    teacher: tf_keras.Model | None,
-    distillation: DistillationRecipe,
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return `branch_loss` with one teacher or none."""
-    teachers = [] if teacher is None else [teacher]
-    return branch_loss(model, class_count, label_smoothing, teachers, distillation)
-
-
 @dataclasses.dataclass(frozen=True)
 class Sense:
     """

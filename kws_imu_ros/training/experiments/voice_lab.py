@@ -19,7 +19,7 @@ from kws_imu_ros.training.progress import make_progress
 from kws_imu_ros.training.recipe import VOICE_LABELS, DistillationRecipe, fingerprint
 from kws_imu_ros.training.speech_augmentation import SpeechAugmentation, SpeechBatches
 from kws_imu_ros.training.speech_data import load_noise, load_speech
-from kws_imu_ros.training.stages import voice_loss
+from kws_imu_ros.training.stages import branch_loss
 
 EVALUATION_BATCH = 256
 POOL_BATCH = 128
@@ -115,7 +115,13 @@ class VoiceLab:
             [weights_digest(teacher), vars(distillation)] if teacher else [],
             list(inputs),
         )
-        loss = voice_loss(model, len(self.labels), schedule.label_smoothing, teacher, distillation)
+        loss = branch_loss(
+            model,
+            len(self.labels),
+            schedule.label_smoothing,
+            [teacher] if teacher else [],
+            distillation,
+        )
         # Dropout has a seed of its own, which must not depend on what was built before.
         tf.random.set_seed(self.seed)
         train_once(
