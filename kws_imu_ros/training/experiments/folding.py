@@ -16,7 +16,7 @@ import numpy as np
 
 from kws_imu_ros.training import comparison, complexity
 from kws_imu_ros.training.experiments.voice_lab import VoiceLab
-from kws_imu_ros.training.loop import Schedule, tf_keras
+from kws_imu_ros.training.loop import Schedule
 from kws_imu_ros.training.normalization import (
     fold_batch_norm,
     fold_group_norm,
@@ -42,27 +42,17 @@ def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:
     tune_steps = options.steps or options.tune_steps
     lab.fill_pool(min(POOL_BATCHES, options.steps or POOL_BATCHES))
 
-    def train(stage: str, model: tf_keras.Model, schedule: Schedule, teacher=None):
-        return lab.train(
-            stage,
-            model,
-            schedule,
-            teacher,
-            inputs=['pool', lab.pool_size],
-            make_batch=lab.deal,
-        )
-
     group = lab.build(ARCHITECTURE, {**CONFIG, 'norm': 'group'})
-    train('group', group, Schedule(steps=train_steps))
+    lab.train_on_pool('group', group, Schedule(steps=train_steps))
     batch = lab.build(ARCHITECTURE, {**CONFIG, 'norm': 'batch'})
-    train('batch', batch, Schedule(steps=train_steps + tune_steps))
+    lab.train_on_pool('batch', batch, Schedule(steps=train_steps + tune_steps))
     rng = np.random.default_rng((lab.seed, 5))
     calibration = [lab.deal(128, rng)[0] for _ in range(CALIBRATION_BATCHES)]
     pooled, pooled_errors = fold_group_norm(group, calibration, 'statistics')
     fitted, fitted_errors = fold_group_norm(group, calibration)
     # As batch normalization while it is tuned, so that statistics go on adapting; the network with
     # its group normalization is the teacher.
-    tuned = train(
+    tuned = lab.train_on_pool(
         'tuned',
         group_to_batch_norm(group, calibration)[0],
         Schedule(steps=tune_steps, **TUNING),

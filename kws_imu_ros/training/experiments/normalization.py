@@ -54,13 +54,7 @@ def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:
         )
         for kind in NORMALIZATIONS:
             model = lab.build(options.architecture, {**CONFIG, 'norm': kind})
-            lab.train(
-                f'{options.architecture}_{kind}_{size}',
-                model,
-                schedule,
-                inputs=['pool', lab.pool_size],
-                make_batch=lab.deal,
-            )
+            lab.train_on_pool(f'{options.architecture}_{kind}_{size}', model, schedule)
             accuracies[NAMES[kind]][size] = lab.accuracy(model)
             if kind == 'batch':
                 renew_statistics(model, lab)

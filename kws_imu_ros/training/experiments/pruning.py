@@ -115,15 +115,8 @@ class PruningBench:
     def _train(
         self, stage: str, model: tf_keras.Model, schedule: Schedule, taught: bool
     ) -> tf_keras.Model:
-        deal = self._deal()
-        return self.lab.train(
-            stage,
-            model,
-            schedule,
-            self.dense if taught else None,
-            inputs=['pool', self.lab.pool_size],
-            make_batch=deal,
-        )
+        self._deal()
+        return self.lab.train_on_pool(stage, model, schedule, self.dense if taught else None)
 
     def _deal(self) -> MakeBatch:
         """Return what deals batches of the pool, which is filled by now."""

@@ -50,14 +50,7 @@ def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:
         schedule = Schedule(steps=steps[kind])
         if kind == 'tune':
             schedule = Schedule(steps=steps[kind], learning_rate=TUNING_RATE, label_smoothing=0.0)
-        return lab.train(
-            stage,
-            model,
-            schedule,
-            teacher,
-            inputs=['pool', lab.pool_size],
-            make_batch=lab.deal,
-        )
+        return lab.train_on_pool(stage, model, schedule, teacher)
 
     teacher = train('dense', lab.build(*TEACHER), 'teacher')
     results = []

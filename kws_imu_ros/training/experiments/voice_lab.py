@@ -142,6 +142,17 @@ class VoiceLab:
         )
         return model
 
+    def train_on_pool(
+        self,
+        stage: str,
+        model: tf_keras.Model,
+        schedule: Schedule,
+        teacher: tf_keras.Model | None = None,
+    ) -> tf_keras.Model:
+        """Train as `train` does, on batches of the pool."""
+        inputs = ['pool', self.pool_size]
+        return self.train(stage, model, schedule, teacher, inputs=inputs, make_batch=self.deal)
+
     def deal(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return a batch of the pool, float32 (size, 49, 40), and its labels int64 (size,)."""
         windows, labels = self._pool
