@@ -18,7 +18,7 @@ from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.audio.frontend import LogMelStream
 from kws_imu_ros.decision.decision import Decision
 from kws_imu_ros.decision.policy import Policy
-from kws_imu_ros.decision.smoothing import PosteriorSmoother
+from kws_imu_ros.decision.smoothing import make_smoothers
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.window import ImuHealth, ImuWindow
@@ -212,12 +212,7 @@ class FusionPipeline:
         self.policy = policy
         self._idle_voice = self._idle('voice', table.voice_background)
         self._idle_gesture = self._idle('gesture', table.gesture_background)
-        idle_intent = self._idle('intent', table.intent_background)
-        self._smoothers = (
-            PosteriorSmoother(table.voice_hops, self._idle_voice),
-            PosteriorSmoother(table.gesture_hops, self._idle_gesture),
-            PosteriorSmoother(table.intent_hops, idle_intent),
-        )
+        self._smoothers = make_smoothers(table, self._labels)
 
     @property
     def labels(self) -> Mapping[str, Sequence[str]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kws_imu_ros.decision.decision import Decision
 from kws_imu_ros.decision.policy import Policy
-from kws_imu_ros.decision.smoothing import PosteriorSmoother
+from kws_imu_ros.decision.smoothing import PosteriorSmoother, make_smoothers, smooth
 from kws_imu_ros.decision.table import PolicyTable, load_table, parse_table
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.outputs import Posteriors
@@ -46,10 +46,7 @@ class Session:
     def __init__(self, table: PolicyTable | None = None) -> None:
         self.table = table or load_table(POLICY)
         self.policy = Policy(self.table, LABELS)
-        hops = (self.table.voice_hops, self.table.gesture_hops, self.table.intent_hops)
-        self.smoothers = [
-            PosteriorSmoother(count, posterior(head)) for count, head in zip(hops, LABELS)
-        ]
+        self.smoothers = make_smoothers(self.table, LABELS)
         self.now_ns = 1_000 * HOP_NS
         self.decisions: list[Decision] = []
         self.wait(5)
@@ -103,8 +100,8 @@ def without(rule: str) -> PolicyTable:
 
 
 @pytest.mark.parametrize('word', ['left', 'right', 'up', 'down', 'go', 'yes', 'no'])
-def test_a_word_acts_within_two_hops_and_once_however_long_it_echoes(word: str):
-    session = Session().play(2, {word: SURE})
+def test_a_clear_word_acts_within_three_hops_and_once_however_long_it_echoes(word: str):
+    session = Session().play(3, {word: SURE})
     assert session.said == [('accept', word, 'voice')]
     session.play(3 * SECOND, {word: SURE}).wait(3 * SECOND)
     assert session.said == [('accept', word, 'voice')]
@@ -139,7 +136,7 @@ def test_the_rest_of_a_word_does_not_keep_a_stop_from_the_robot():
 
 def test_a_word_that_never_ends_does_not_block_others_for_ever():
     session = Session().play(26, {'left': SURE}).play(4 * SECOND, {'left': 0.3})
-    session.play(3, {'left': 0.3, 'up': 0.7})
+    session.play(8, {'left': 0.3, 'up': 0.7})
     assert session.accepted == ['left', 'up']
 
 
@@ -206,7 +203,7 @@ def test_stop_acts_once():
 
 
 def test_stop_that_never_is_very_sure_still_stops():
-    assert Session().play(4, {'stop': 0.7}).wait(40).accepted == ['stop']
+    assert Session().play(7, {'stop': 0.7}).wait(40).accepted == ['stop']
 
 
 def test_stop_wins_over_the_refractory_time_of_another_word():
@@ -429,7 +426,7 @@ def test_a_disabled_report_is_silent(rule: str):
 
 def test_sentences_are_plain():
     session = Session().play(8, {'left': SURE}).wait(40).play(1, {'stop': 0.85})
-    assert session.decisions[0].reason == 'Heard "left" clearly (63%).'
+    assert session.decisions[0].reason == 'Heard "left" clearly (80%).'
     assert session.decisions[1].reason == 'Heard "stop" (85%), so the robot stops at once.'
 
 
@@ -620,6 +617,28 @@ def test_smoothing_is_the_mean_of_the_newest_hops():
         np.testing.assert_allclose(smoothed, np.mean(history[-3:], axis=0), atol=1e-6)
     smoother.reset()
     np.testing.assert_allclose(smoother.push(np.float32([1.0, 0.0])), [1 / 3, 2 / 3], atol=1e-6)
+
+
+def test_what_is_clear_at_once_counts_before_the_long_mean_does():
+    smoother = PosteriorSmoother(8, np.float32([0.0, 1.0]), 3, 0.15)
+    clear = smooth(smoother, np.repeat(np.float32([[1.0, 0.0]]), 8, axis=0))[:, 0]
+    quick = np.array([1, 2, 3, 3, 3, 3, 3, 3]) / 3 - 0.15
+    np.testing.assert_allclose(clear, np.maximum(quick, np.arange(1, 9) / 8), atol=1e-6)
+    # What is less clear passes the same threshold only if it lasts.
+    unclear = smooth(smoother, np.repeat(np.float32([[0.7, 0.3]]), 8, axis=0))[:, 0]
+    assert np.argmax(unclear > 0.6) == 6
+
+
+def test_a_short_burst_of_talk_stays_below_the_threshold_of_a_lasting_word():
+    session = Session().play(3, {'left': 0.7}).wait(20)
+    assert session.accepted == []
+    assert session.play(8, {'left': 0.7}).accepted == ['left']
+
+
+@pytest.mark.parametrize('quick', [0, 9])
+def test_quick_smoothing_is_over_some_of_the_hops(quick: int):
+    with pytest.raises(KwsImuError, match=f'{quick} of 8 hops'):
+        PosteriorSmoother(8, np.float32([1.0]), quick)
 
 
 def test_smoothing_over_no_hops_is_refused():

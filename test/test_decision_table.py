@@ -97,6 +97,8 @@ def test_every_entry_is_checked(path: str):
     [
         ('schema_version', 2, "'schema_version' is 2"),
         ('smoothing.voice_hops', 0, "'smoothing.voice_hops' is 0 but must be a whole number"),
+        ('smoothing.voice_quick_hops', 9, 'is 9 but must be a whole number from 1 to 8'),
+        ('smoothing.voice_quick_margin', -0.1, "'smoothing.voice_quick_margin' is -0.1"),
         ('smoothing.voice_hops', 2.5, "'smoothing.voice_hops' is 2.5"),
         ('timing.pairing_window_s', -1, "'timing.pairing_window_s' is -1 but must be from 0 to 10"),
         ('timing.refractory_s', 'long', "'timing.refractory_s' is 'long' instead of a number"),

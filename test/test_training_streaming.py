@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kws_imu_ros.decision.policy import Policy
+from kws_imu_ros.decision.smoothing import make_smoothers, smooth
 from kws_imu_ros.decision.table import load_table
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
@@ -22,7 +23,6 @@ from kws_imu_ros.training.streaming import (
     negative_audio,
     positive_audio,
     practical_thresholds,
-    smooth,
     stretch_peaks,
     voice_stream,
 )
@@ -40,10 +40,10 @@ def test_the_stream_is_what_the_pipeline_hears(test_data, interpreter):
     table = load_table(share_path('config', 'policy.yaml'))
     pipeline = FusionPipeline(interpreter, Policy(table, manifest.labels, manifest.thresholds))
     steps = [step for block in audio_blocks(audio) for step in pipeline.push_audio(block)]
-    smoothed = smooth(voice_stream(interpreter, audio), table.voice_hops)
+    smoother, _, _ = make_smoothers(table, manifest.labels)
+    smoothed = smooth(smoother, voice_stream(interpreter, audio))
     assert len(smoothed) == len(steps) == 100
-    # The first hops differ: the pipeline begins with silence, the running mean with nothing.
-    for step, row in list(zip(steps, smoothed, strict=True))[table.voice_hops :]:
+    for step, row in zip(steps, smoothed, strict=True):
         assert np.allclose(step.voice, row, atol=1e-5)
 
 

@@ -118,6 +118,8 @@ class Policy:
         """Forget all that was heard and seen, as after a jump of the clock."""
         self._now_ns: int | None = None
         self._word_armed = [True] * len(self._voice)
+        # For how many hops in a row each word has not been heard.
+        self._unheard_hops = [0] * len(self._voice)
         self._gesture_armed = [True] * len(self._gesture)
         self._stop_gesture_armed = [True] * len(self._gesture)
         self._voiced: _Word | None = None
@@ -180,7 +182,12 @@ class Policy:
         """Arm the labels that have gone."""
         release = self.table.voice_release
         for i in (*self._words, *self._stop_words):
+            self._unheard_hops[i] = 0 if hop.raw_voice[i] >= release else self._unheard_hops[i] + 1
             if hop.voice[i] < release and hop.raw_voice[i] < release:
+                self._word_armed[i] = True
+        for i in self._stop_words:
+            # A second stop must not wait until the first has left the mean.
+            if self._unheard_hops[i] >= self.table.voice_quick_hops:
                 self._word_armed[i] = True
         release = self.table.gesture_release
         for i in self._gestures:
@@ -197,7 +204,7 @@ class Policy:
         word = self._echoing
         if word is None:
             return
-        heard = hop.voice[self._voice.index(word.label)] >= self.table.voice_release
+        heard = self._unheard_hops[self._voice.index(word.label)] < self.table.voice_quick_hops
         if not heard or hop.stamp_ns - word.stamp_ns > LONGEST_ECHO_NS:
             self._echoing = None
             return
@@ -254,9 +261,9 @@ class Policy:
     def _stop(self, hop: _Hop) -> Decision | None:
         """Stop at once on a word, on the raw posterior of this one hop."""
         for i in self._stop_words:
-            sure = (
-                hop.raw_voice[i] >= self.table.stop_word_threshold
-                or hop.voice[i] >= self._voice_thresholds[i]
+            sure = hop.raw_voice[i] >= self.table.stop_word_threshold or (
+                hop.voice[i] >= self._voice_thresholds[i]
+                and hop.raw_voice[i] >= self.table.voice_release
             )
             if sure and self._word_armed[i]:
                 heard = Score(self._voice[i], max(hop.raw_voice[i], hop.voice[i]))

@@ -74,6 +74,8 @@ class PolicyTable:
     """
 
     voice_hops: int
+    voice_quick_hops: int
+    voice_quick_margin: float
     gesture_hops: int
     intent_hops: int
     pairing_window_ns: int
@@ -357,8 +359,11 @@ def parse_table(text: str, source: str = 'policy.yaml') -> PolicyTable:
     if stop_gesture_threshold <= gesture_release:
         raise stop.wrong('gesture_threshold', 'must be above gesture.release_threshold')
     sentences, disabled = _read_rules(top.section('rules'))
+    voice_hops = smoothing.whole('voice_hops', 1, 25)
     table = PolicyTable(
-        voice_hops=smoothing.whole('voice_hops', 1, 25),
+        voice_hops=voice_hops,
+        voice_quick_hops=smoothing.whole('voice_quick_hops', 1, voice_hops),
+        voice_quick_margin=smoothing.number('voice_quick_margin', 0.0, 1.0),
         gesture_hops=smoothing.whole('gesture_hops', 1, 25),
         intent_hops=smoothing.whole('intent_hops', 1, 25),
         pairing_window_ns=timing.seconds('pairing_window_s'),

@@ -175,6 +175,11 @@ def read_graph(model_bytes: bytes, source: str = 'the model') -> Graph:
     )
 
 
+def _is_reference(value: Any) -> bool:
+    """Say whether a field of a table is kept elsewhere: a vector, a string or another table."""
+    return value is not None and not isinstance(value, (bool, int, float))
+
+
 class _SharingBuilder(flatbuffers.Builder):
     """
     A builder that writes equal vectors and strings once.
@@ -211,13 +216,27 @@ class _SharingBuilder(flatbuffers.Builder):
         return self._strings[key]
 
 
+class _WrittenOnce:
+    """A table without references that is packed once for all that equal it."""
+
+    def __init__(self, table: Any, places: dict[tuple[str, str], int]) -> None:
+        self._table, self._places = table, places
+        self._key = (type(table).__name__, repr(sorted(vars(table).items())))
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - flatbuffers' name
+        """Write the table, or return the place of an equal one."""
+        if self._key not in self._places:
+            self._places[self._key] = self._table.Pack(builder)
+        return self._places[self._key]
+
+
 def compact(model_bytes: bytes) -> bytes:
     """
     Return the same model in fewer bytes.
 
-    Names of inner tensors, the converter's notes and unused buffers go; equal vectors are written
-    once. Inputs, outputs, signatures, operators, weights and scales stay: outputs are the same to
-    the bit.
+    Names of inner tensors, the converter's notes and unused buffers go; equal vectors, and equal
+    options of operators, are written once. Inputs, outputs, signatures, operators, weights and
+    scales stay: outputs are the same to the bit.
     """
     model = _unpack(model_bytes, 'the model')
     model.description = None
@@ -258,6 +277,12 @@ def compact(model_bytes: bytes) -> bytes:
             tensor.buffer = renumbered[tensor.buffer]
     if model.metadataBuffer is not None:
         model.metadataBuffer = None
+    places: dict[tuple[str, str], int] = {}
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators:
+            options = operator.builtinOptions
+            if options is not None and not any(map(_is_reference, vars(options).values())):
+                operator.builtinOptions = _WrittenOnce(options, places)
     builder = _SharingBuilder(len(model_bytes) + 1024)
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())

@@ -38,6 +38,7 @@ import numpy as np
 
 from kws_imu_ros.audio.frontend import log_mel
 from kws_imu_ros.decision.policy import Policy
+from kws_imu_ros.decision.smoothing import make_smoothers, smooth
 from kws_imu_ros.decision.table import PolicyTable, Thresholds
 from kws_imu_ros.imu.window import ImuWindow
 from kws_imu_ros.model.interpreter import Interpreter
@@ -230,24 +231,10 @@ def hear(interpreter: Interpreter, table: PolicyTable, trial: Trial, snr_db: flo
         )
         raw.append(interpreter.infer(frames[end - parameters.frames : end], imu))
     heads = ('voice', 'gesture', 'intent')
-    background = (table.voice_background, table.gesture_background, table.intent_background)
-    hops = (table.voice_hops, table.gesture_hops, table.intent_hops)
     whole = [np.array([getattr(p, head) for p in raw]) for head in heads]
-    labels = interpreter.manifest.labels
-    smoothed = [
-        _smooth(values, count, labels[head].index(label))
-        for values, count, head, label in zip(whole, hops, heads, background, strict=True)
-    ]
+    smoothers = make_smoothers(table, interpreter.manifest.labels)
+    smoothed = [smooth(smoother, values) for smoother, values in zip(smoothers, whole, strict=True)]
     return Heard(trial.direction, Posteriors(*whole), Posteriors(*smoothed))
-
-
-def _smooth(posteriors: np.ndarray, hops: int, background: int) -> np.ndarray:
-    """Return the running mean over the newest hops, of which those before the first are idle."""
-    idle = np.zeros((hops - 1, posteriors.shape[1]), np.float32)
-    idle[:, background] = 1.0
-    padded = np.concatenate((idle, posteriors))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, hops, axis=0)
-    return windows.mean(axis=-1, dtype=np.float32)
 
 
 def _meanings(table: PolicyTable, labels: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -1,15 +1,18 @@
 """
 Gather running speech from Debian's and Ubuntu's archives: hours of people talking, freely given.
 
-Telephone prompts in five languages, the dialogues of a game in two, and quotations in English read
-by a synthesizer: where a Debian mirror is reachable these need no account. Any other folder of
+Telephone prompts in five languages, the dialogues of two games, one in English and one in Czech and
+Dutch, and quotations in English read by a synthesizer: where a Debian mirror is reachable these
+need no account. Any other folder of
 people talking serves as well: `kws-imu train --running-speech` takes every tree of wav, flac or
 ogg.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -27,6 +30,11 @@ QUOTATIONS = ('literature', 'science', 'wisdom', 'work')
 QUOTATION_CHARACTERS = (60, 400)
 VOICES = ('slt', 'rms', 'awb', 'kal16')
 STRETCHES = (0.8, 0.9, 1.0, 1.1)
+# A line of dialogue this short may be a single word, and a "no" said alone is a command.
+SHORTEST_LINE_S = 1.2
+# Where the file with the lines starts to list them: name, one byte, offset, size.
+LINES_AT, LINES_COUNT_AT = 15, 13
+LINE_RECORD = struct.Struct('>12sxII')
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ PACKAGES = (
     Package('asterisk-core-sounds-ru-g722', 'Asterisk prompts, Maxim Topal, CC BY 3.0'),
     Package('fillets-ng-data-cs', 'Fish Fillets, ALTAR interactive, GPL-2+'),
     Package('fillets-ng-data-nl', 'Fish Fillets, ALTAR interactive, GPL-2+'),
+    Package(
+        'flight-of-the-amazon-queen',
+        'Flight of the Amazon Queen, John Passfield and Steven Stamatiadis, freeware',
+    ),
     Package('fortunes', 'quotations, read by the voices of Flite, Carnegie Mellon University'),
 )
 
@@ -80,6 +92,8 @@ def fetch_running_speech(directory: Path, progress: Progress | None = None) -> i
             _unpack(package.name, Path(scratch), unpacked)
             if package.name == 'fortunes':
                 _speak(unpacked, ready, progress)
+            elif package.name == 'flight-of-the-amazon-queen':
+                _cut_into_lines(unpacked, ready, progress)
             else:
                 _collect(package.name, unpacked, ready, progress)
             ready.rename(target)
@@ -119,6 +133,21 @@ def _collect(name: str, unpacked: Path, ready: Path, progress: Progress | None) 
                 subprocess.run([*command, flac], check=True, stdin=subprocess.DEVNULL)
         if progress:
             progress(name, i + 1, len(sources))
+
+
+def _cut_into_lines(unpacked: Path, ready: Path, progress: Progress | None) -> None:
+    """Take the lines of dialogue, MP3 each, out of the one file that holds the whole game."""
+    game = next(unpacked.rglob('queen.1c')).read_bytes()
+    (count,) = struct.unpack_from('>H', game, LINES_COUNT_AT)
+    table = memoryview(game)[LINES_AT : LINES_AT + count * LINE_RECORD.size]
+    lines = [entry for entry in LINE_RECORD.iter_unpack(table) if b'.SB' in entry[0]]
+    for i, (name, offset, size) in enumerate(lines):
+        samples, rate = soundfile.read(io.BytesIO(game[offset : offset + size]), dtype='int16')
+        if len(samples) >= SHORTEST_LINE_S * rate:
+            stem = name.split(b'.')[0].decode()
+            soundfile.write(ready / f'{stem}.flac', samples, rate)
+        if progress:
+            progress('flight-of-the-amazon-queen', i + 1, len(lines))
 
 
 def _speak(unpacked: Path, ready: Path, progress: Progress | None) -> None:

@@ -34,6 +34,9 @@ class SpeechAugmentation:
     confusing_share: share of the unknown clips that are made to confuse (see `_confusing`).
     babble_probability: share of the noisy clips whose noise is other people's words.
     running_share: share of the confusing clips cut from running speech, where there is any.
+    narrow_probability: share of the clips heard through a microphone that is deaf above a frequency
+    drawn from narrow_hz. Old or telephone recordings are; without this, deafness tells them from
+    the clips of commands, and the network learns the microphone instead of the speech.
     """
 
     speed: tuple[float, float] = (0.85, 1.2)
@@ -49,6 +52,8 @@ class SpeechAugmentation:
     confusing_share: float = 0.5
     babble_probability: float = 0.2
     running_share: float = 0.7
+    narrow_probability: float = 0.0
+    narrow_hz: tuple[float, float] = (3400.0, 7000.0)
 
 
 class FeatureBatch:
@@ -122,6 +127,9 @@ class SpeechBatches:
         self._ends = np.array([speech_end(clip) for clip in samples])
         self._starts = np.array([CLIP_SAMPLES - speech_end(clip[::-1]) for clip in samples])
         self._spoken = np.flatnonzero(labels != silence_label)
+        # Below the lower edge of a mel bin's filter it hears nothing.
+        hz = np.linspace(0.0, parameters.sample_rate / 2.0, parameters.fft_length // 2 + 1)
+        self._mel_from_hz = hz[np.argmax(mel_matrix(parameters) > 0.0, axis=1)]
 
     def in_noise(self, snr_db: tuple[float, float]) -> SpeechBatches:
         """Return the same batches in noise of another range of SNR."""
@@ -141,6 +149,7 @@ class SpeechBatches:
         warp = rng.integers(len(self._warps), size=size)
         log_mel = self._features(audio, warp)
         p = self._parameters
+        self._narrow(log_mel, rng)
         log_mel = (log_mel - p.offset) / p.scale
         for i in np.flatnonzero(labels != self._silence_label):
             self._mask(log_mel[i], rng)
@@ -265,6 +274,15 @@ class SpeechBatches:
                 snr_db = rng.uniform(lowest_snr, highest_snr)
                 gain = np.sqrt(speech / power / 10.0 ** (snr_db / 10.0))
                 audio[i] += noise * min(gain, 3.0)
+
+    def _narrow(self, log_mel: np.ndarray, rng: np.random.Generator) -> None:
+        """Silence the mel bins that some microphones do not hear, in place."""
+        a = self._augmentation
+        if not a.narrow_probability:
+            return
+        for i in np.flatnonzero(rng.random(len(log_mel)) < a.narrow_probability):
+            deaf = self._mel_from_hz >= rng.uniform(*a.narrow_hz)
+            log_mel[i][:, deaf] = np.log(self._parameters.log_floor)
 
     def _mask(self, log_mel: np.ndarray, rng: np.random.Generator) -> None:
         a = self._augmentation

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_imu_ros.audio.frontend import log_mel
+from kws_imu_ros.decision.smoothing import make_smoothers, smooth
 from kws_imu_ros.decision.table import PolicyTable
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.interpreter import Interpreter
@@ -98,12 +99,6 @@ def voice_stream(
         if progress and hop % 500 == 0:
             progress(hop, hops)
     return posteriors
-
-
-def smooth(posteriors: np.ndarray, hops: int) -> np.ndarray:
-    """Return the running mean over the newest `hops` hops, same shape, as the pipeline smooths."""
-    padded = np.concatenate((np.zeros((hops, posteriors.shape[1])), posteriors)).cumsum(axis=0)
-    return ((padded[hops:] - padded[:-hops]) / hops).astype(np.float32)
 
 
 def stretch_peaks(scores: np.ndarray, release: float) -> tuple[np.ndarray, np.ndarray]:
@@ -210,11 +205,12 @@ def detection_peaks(
     """
     labels = interpreter.manifest.labels['voice']
     ignored = {table.voice_background, *table.voice_unknown}
+    smoother, _, _ = make_smoothers(table, interpreter.manifest.labels)
     audio = np.concatenate(list(negatives.values()))
     mixed = positive_audio(clips, audio)
     total = (len(audio) + len(mixed)) // HOP_SAMPLES
     raw = voice_stream(interpreter, audio, progress and (lambda done, _: progress(done, total)))
-    smoothed = smooth(raw, table.voice_hops)
+    smoothed = smooth(smoother, raw)
     ends = np.cumsum([len(part) for part in negatives.values()]) / HOP_SAMPLES
     negative, sources = {}, {}
     for label in labels:
@@ -227,7 +223,7 @@ def detection_peaks(
     raw = voice_stream(
         interpreter, mixed, progress and (lambda done, _: progress(before + done, total))
     )
-    smoothed = smooth(raw, table.voice_hops)
+    smoothed = smooth(smoother, raw)
     spacing = POSITIVE_SPACING_S * HOPS_PER_SECOND
     positive: dict[str, list[float]] = {label: [] for label in negative}
     for i, (clip, word) in enumerate(zip(clips, words, strict=True)):
