@@ -69,6 +69,29 @@ def test_speech_batches_repeat_with_their_seed(speech_batches):
     assert np.isfinite(first[0]).all()
 
 
+def test_some_microphones_are_deaf_to_high_frequencies(test_data, speech):
+    p = FrontEndParameters()
+    batches = SpeechBatches(
+        speech.samples,
+        speech.labels,
+        load_noise(test_data / 'speech_commands', 'training'),
+        p,
+        SpeechAugmentation(
+            noise_probability=0.0, masks=0, narrow_probability=0.5, narrow_hz=(4000.0, 4000.0)
+        ),
+        len(VOICE_LABELS),
+        VOICE_LABELS.index('silence'),
+        VOICE_LABELS.index('unknown'),
+    )
+    words = np.arange(60) % 4
+    features, _ = batches.batch(60, np.random.default_rng(0), words)
+    level = features * p.scale + p.offset
+    # A filter that begins below 4 kHz hears something; the highest one begins far above.
+    deaf = np.isclose(level[:, :, -1], p.silence, atol=1e-3).all(axis=1)
+    assert 15 < deaf.sum() < 45
+    assert not np.isclose(level[deaf][:, :, 20], p.silence, atol=1e-3).all(axis=1).any()
+
+
 def test_silence_goes_from_digital_zero_to_loud(speech_batches):
     labels = np.full(200, VOICE_LABELS.index('silence'))
     features, _ = speech_batches.batch(200, np.random.default_rng(0), labels)

@@ -1,5 +1,7 @@
 """Running speech: what is loaded, what is left out, and what it teaches."""
 
+import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,26 @@ def test_a_missing_tool_is_named_with_its_package(tmp_path, monkeypatch):
     with pytest.raises(KwsImuError, match='apt-get is not installed; install apt'):
         running_speech_fetch.fetch_running_speech(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_lines_of_dialogue_are_cut_out_of_the_game_and_single_words_left(tmp_path):
+    recordings = {'020001P2.SB': VOICED, '020006J1.SB': VOICED[:RATE], 'MAP.PCX': None}
+    table, data = b'', b''
+    start = 15 + 21 * len(recordings)
+    for name, samples in recordings.items():
+        mp3 = io.BytesIO()
+        if samples is not None:
+            soundfile.write(mp3, samples, RATE, format='MP3')
+        entry = name.encode().ljust(13, b'\0') + struct.pack('>II', start + len(data), mp3.tell())
+        table, data = table + entry, data + mp3.getvalue()
+    unpacked, ready = tmp_path / 'game', tmp_path / 'ready'
+    unpacked.mkdir()
+    ready.mkdir()
+    header = b'QTBLCEM10\x00\x00\x00\x01' + struct.pack('>H', len(recordings))
+    (unpacked / 'queen.1c').write_bytes(header + table + data)
+    running_speech_fetch._cut_into_lines(unpacked, ready, None)
+    (line,) = ready.iterdir()
+    assert line.name == '020001P2.flac'
+    samples, rate = soundfile.read(line)
+    assert rate == RATE
+    assert len(samples) == pytest.approx(len(VOICED), abs=4000)
