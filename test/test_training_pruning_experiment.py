@@ -49,13 +49,16 @@ def test_the_scan_covers_every_width_and_leaves_the_network_as_it_was(bench, tmp
     assert 'Sensitivity of the widths' in drawn(results, tmp_path / 'sensitivity.json')
 
 
-def test_criteria_meet_the_same_budget_and_random_is_drawn_again(bench, tmp_path, monkeypatch):
+@pytest.mark.parametrize('kind', pruning.BUDGET_NAMES)
+def test_criteria_meet_the_same_budget_and_random_is_drawn_again(
+    kind, bench, tmp_path, monkeypatch
+):
     monkeypatch.setattr(pruning, 'TUNED_SHARES', (0.1,))
-    tuned, right_after, table = results = pruning.criteria(bench, ['l1', 'random'])
-    macs = tuned['baseline']['macs']
+    tuned, right_after, table = results = pruning.criteria(bench, kind, ['l1', 'random'])
+    dense = tuned['baseline'][kind]
     assert set(tuned['curves']) == set(right_after['series']) == {'l1', 'random'}
     for row in table['measured']:
-        assert 0.8 * row['share'] * macs < row['macs'] <= row['share'] * macs
+        assert 0.8 * row['share'] * dense < row[kind] <= row['share'] * dense
         assert 0.0 <= row['right_after'] <= 1.0
         assert ('accuracy' in row) == (row['share'] in pruning.TUNED_SHARES)
     choices = [row for row in table['measured'] if row['criterion'] == 'random']

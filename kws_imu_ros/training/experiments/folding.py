@@ -26,14 +26,14 @@ from kws_imu_ros.training.normalization import (
 ARCHITECTURE = 'tc_resnet'
 CONFIG = {'size': 'small'}
 POOL_BATCHES = 800
-TUNING = {'learning_rate': 5e-4, 'label_smoothing': 0.0}
+TUNING = {'learning_rate': 1e-3, 'label_smoothing': 0.0, 'last_rate': 0.01}
 CALIBRATION_BATCHES = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how much is trained."""
-    parser.add_argument('--train-steps', type=int, default=1000, help='of training, batches of 128')
-    parser.add_argument('--tune-steps', type=int, default=200, help='of tuning after folding')
+    parser.add_argument('--train-steps', type=int, default=2000, help='of training, batches of 128')
+    parser.add_argument('--tune-steps', type=int, default=1500, help='of tuning after folding')
 
 
 def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:

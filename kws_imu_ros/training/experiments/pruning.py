@@ -38,10 +38,13 @@ from kws_imu_ros.training.pruning.magnitude import prune_low_magnitude, sparsity
 ARCHITECTURE = 'tc_resnet'
 CONFIG = {'size': 'small', 'width': 3.0, 'norm': 'batch', 'dropout': 0.1}
 
-# Shares of the dense network's MACs that remain, and those at which tuning follows: at half of
-# them all criteria tune back to the dense network, which tells nothing.
+# Shares of the dense network that remain, and those at which tuning follows: at half of it all
+# criteria tune back to the dense network, which tells nothing.
 SHARES = (0.5, 0.25, 0.1)
 TUNED_SHARES = (0.25, 0.1)
+# Criteria differ in where they cut: the same MACs leave some of them with half the parameters of
+# others. Only both budgets together are fair.
+BUDGET_NAMES = {'macs': 'MACs', 'parameters': 'parameters'}
 # One random choice may be lucky.
 RANDOM_SEEDS = (0, 1)
 SCAN_RATIOS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
@@ -75,7 +78,7 @@ class Effort:
 
     pool: int = 800
     dense: int = 4000
-    tune: int = 100
+    tune: int = 1000
     between: int = 150
     last: int = 3000
     sparse: int = 300
@@ -144,7 +147,7 @@ def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Run the experiment that `options.name` names; returns results that the report draws."""
     experiments = {
         'sensitivity': sensitivity,
-        'pruning_criteria': criteria,
+        'pruning_criteria': all_criteria,
         'pruning_tenfold': tenfold,
         'pruning_unstructured': unstructured,
     }
@@ -220,10 +223,18 @@ def sensitivity(bench: PruningBench) -> list[dict[str, Any]]:
     return [curves, table]
 
 
-def criteria(bench: PruningBench, names: Sequence[str] = tuple(CRITERIA)) -> list[dict[str, Any]]:
-    """
-    Prune by every criterion to the same MACs, in one shot; measure before and after tuning.
+def all_criteria(bench: PruningBench) -> list[dict[str, Any]]:
+    """Compare the criteria at the same MACs and at the same parameters, see `criteria`."""
+    return [result for kind in BUDGET_NAMES for result in criteria(bench, kind)]
 
+
+def criteria(
+    bench: PruningBench, kind: str = 'macs', names: Sequence[str] = tuple(CRITERIA)
+) -> list[dict[str, Any]]:
+    """
+    Prune by every criterion to the same budget, in one shot; measure before and after tuning.
+
+    kind: what the budget counts, 'macs' or 'parameters'.
     Returns results of the kinds 'pruning' (tuned), 'curves' (right after pruning) and 'table'.
     """
     lab, effort = bench.lab, bench.effort
@@ -237,7 +248,7 @@ def criteria(bench: PruningBench, names: Sequence[str] = tuple(CRITERIA)) -> lis
             _told(f'{criterion}: scoring')
             scores = score(criterion, coupling, bench.samples(SCORED_BATCHES, seed))
             for share in SHARES:
-                removed = select_by_budget(coupling, scores, Budget('macs', share))
+                removed = select_by_budget(coupling, scores, Budget(kind, share))
                 model = coupling.remove(removed)
                 row = {
                     'criterion': criterion,
@@ -247,7 +258,7 @@ def criteria(bench: PruningBench, names: Sequence[str] = tuple(CRITERIA)) -> lis
                     'right_after': lab.accuracy(model),
                 }
                 if share in TUNED_SHARES:
-                    stage = f'criteria_{criterion}_{seed}_{share:g}'
+                    stage = f'criteria_{kind}_{criterion}_{seed}_{share:g}'
                     row['accuracy'] = lab.accuracy(bench.tune(stage, model, effort.tune))
                 rows.append(row)
     note = (
@@ -268,7 +279,7 @@ def criteria(bench: PruningBench, names: Sequence[str] = tuple(CRITERIA)) -> lis
                 for key in ('right_after', 'macs', 'parameters', 'bytes', 'accuracy')
                 if key in same[0]
             }
-            raw[criterion].append([mean['macs'] / cost.macs, mean['right_after']])
+            raw[criterion].append([mean[kind] / getattr(cost, kind), mean['right_after']])
             cells = ['-', '-', '-']
             if 'accuracy' in mean:
                 curves.setdefault(criterion, []).append(
@@ -290,7 +301,7 @@ def criteria(bench: PruningBench, names: Sequence[str] = tuple(CRITERIA)) -> lis
                     *cells,
                 ]
             )
-    title = 'Criteria of structured pruning at the same MACs'
+    title = f'Criteria of structured pruning at the same {BUDGET_NAMES[kind]}'
     return [
         {
             'kind': 'pruning',
@@ -303,7 +314,7 @@ def criteria(bench: PruningBench, names: Sequence[str] = tuple(CRITERIA)) -> lis
             'kind': 'curves',
             'title': f'{title}, right after pruning',
             'note': note,
-            'x': 'share of the MACs left',
+            'x': f'share of the {BUDGET_NAMES[kind]} left',
             'y': 'accuracy',
             'log_x': True,
             'series': raw,
