@@ -103,9 +103,43 @@ def test_lines_of_dialogue_are_cut_out_of_the_game_and_single_words_left(tmp_pat
     ready.mkdir()
     header = b'QTBLCEM10\x00\x00\x00\x01' + struct.pack('>H', len(recordings))
     (unpacked / 'queen.1c').write_bytes(header + table + data)
-    running_speech_fetch._cut_into_lines(unpacked, ready, None)
+    running_speech_fetch._unpack_queen(unpacked, ready, None)
     (line,) = ready.iterdir()
     assert line.name == '020001P2.flac'
     samples, rate = soundfile.read(line)
     assert rate == RATE
     assert len(samples) == pytest.approx(len(VOICED), abs=4000)
+
+
+def test_packed_and_plain_lines_are_both_unpacked(tmp_path, monkeypatch):
+    loud, quiet = np.full(20000, 200, np.uint8), np.full(20000, 130, np.uint8)
+
+    # What the tool for packed sound would write; the tool itself is not on every machine.
+    def unpack(command, check):
+        assert command[:2] == ['ancient', 'decompress'] and check
+        assert command[2].read_bytes() == b'RNC\x01packed'
+        command[3].write_bytes(loud.tobytes())
+
+    monkeypatch.setattr(running_speech_fetch.subprocess, 'run', unpack)
+    parts = {
+        50001: b'h' * 22 + b'RNC\x01packed',
+        50002: b'h' * 22 + quiet.tobytes(),
+        50003: b'h' * 22 + b'short',
+        60000: b'not a line',
+    }
+    game, listed = bytearray(16), struct.pack('<I', len(parts))
+    for number, data in parts.items():
+        place = (1 << 23 | len(game) >> 4) if number != 50002 else len(game)
+        size = len(data) | 1 << 22
+        listed += (
+            struct.pack('<H', number) + place.to_bytes(3, 'little') + size.to_bytes(3, 'little')
+        )
+        game += data + bytes(-len(data) % 16)
+    unpacked, ready = tmp_path / 'game', tmp_path / 'ready'
+    unpacked.mkdir()
+    ready.mkdir()
+    (unpacked / 'sky.dnr').write_bytes(listed)
+    (unpacked / 'sky.dsk').write_bytes(game)
+    running_speech_fetch._unpack_sky(unpacked, ready, None)
+    levels = {p.name: soundfile.read(p)[0].mean() for p in ready.iterdir()}
+    assert levels == {'50001.flac': pytest.approx(72 / 128), '50002.flac': pytest.approx(2 / 128)}
