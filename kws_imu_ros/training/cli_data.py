@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'running-speech',
         help='gather hours of people talking from the Debian or Ubuntu archive',
         description='Gather hours of people talking, for --running-speech of `kws-imu train`, from '
-        'packages of the Debian or Ubuntu archive (about 260 MB to download).',
+        'packages of the Debian or Ubuntu archive (about 520 MB to download).',
     )
     running.add_argument('directory', type=Path, help='folder to put it in')
     check = actions.add_parser(

@@ -27,6 +27,7 @@ from kws_imu_ros.training.quantization import (
 )
 from kws_imu_ros.training.recipe import Recipe, fingerprint
 from kws_imu_ros.training.running_speech import list_running_speech, load_running_speech
+from kws_imu_ros.training.running_speech_fetch import PACKAGES
 from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import StageRunner, TrainingData
 
@@ -329,10 +330,8 @@ def _running_speech_credit(bundle: Bundle) -> str:
     """Return whom to thank for running speech, a whole line, or nothing where there was none."""
     if 'running_speech' not in bundle.manifest.data:
         return ''
-    return (
-        '- Running speech, as `kws-imu data running-speech` gathers it: Asterisk prompts (CC BY-SA '
-        '3.0,\n  CC BY 3.0), Fish Fillets (GPL-2+), quotations read by Flite.\n'
-    )
+    sources = '\n'.join(f'  - {credit}' for credit in dict.fromkeys(p.credit for p in PACKAGES))
+    return f'- Running speech, as `kws-imu data running-speech` gathers it:\n{sources}\n'
 
 
 def _history(recipe: Mapping[str, Any]) -> str:
