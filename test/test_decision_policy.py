@@ -426,7 +426,7 @@ def test_a_disabled_report_is_silent(rule: str):
 
 def test_sentences_are_plain():
     session = Session().play(8, {'left': SURE}).wait(40).play(1, {'stop': 0.85})
-    assert session.decisions[0].reason == 'Heard "left" clearly (80%).'
+    assert session.decisions[0].reason == 'Heard "left" clearly (75%).'
     assert session.decisions[1].reason == 'Heard "stop" (85%), so the robot stops at once.'
 
 

@@ -531,6 +531,7 @@ def _latency(bundle: Any, runtime_python: Path | None) -> dict[str, Any]:
     return {
         'what': 'one inference on one thread; with conversion: real values to int8 and back',
         'machine': machine,
+        **{f'{name}_median_ms': times['median_ms'] for name, times in runtimes.items() if times},
         'runtimes': runtimes,
         'reasons': reasons,
     }
