@@ -103,6 +103,7 @@ def test_folding_leaves_no_normalization(speech, tmp_path, capsys, monkeypatch):
     (table, latency), page = run('folding', speech, tmp_path, capsys)
     left = {row[0]: row[-1] for row in table['rows']}
     assert left.pop('GroupNorm, explicit') > 10
+    assert left.pop('GroupNorm, explicit, tuned') > 10
     assert set(left.values()) == {0} and len(left) == 4
     assert [row['name'] for row in latency['rows']] == [row[0] for row in table['rows']]
     assert 'Group normalization, folded away' in page

@@ -1,9 +1,9 @@
 """
 Train with group normalization, then fold it away: what is lost, what int8 wins.
 
-One network, TC-ResNet8, as an explicit int8 graph of its group normalization, folded with two
-kinds of statistics, folded and fine-tuned, and beside it the same network trained with batch
-normalization for as long.
+One network, TC-ResNet8, as an explicit int8 graph of its group normalization, with and without the
+fine-tuning that folding needs; folded with two kinds of statistics, folded and fine-tuned; and
+beside it the same network trained with batch normalization for as long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from kws_imu_ros.training import comparison, complexity
 from kws_imu_ros.training.experiments.voice_lab import VoiceLab
-from kws_imu_ros.training.loop import Schedule
+from kws_imu_ros.training.loop import Schedule, tf_keras
 from kws_imu_ros.training.normalization import (
     fold_batch_norm,
     fold_group_norm,
@@ -52,14 +52,16 @@ def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:
     fitted, fitted_errors = fold_group_norm(group, calibration)
     # As batch normalization while it is tuned, so that statistics go on adapting; the network with
     # its group normalization is the teacher.
-    tuned = lab.train_on_pool(
-        'tuned',
-        group_to_batch_norm(group, calibration)[0],
-        Schedule(steps=tune_steps, **TUNING),
-        group,
-    )
+    schedule = Schedule(steps=tune_steps, **TUNING)
+    folded = group_to_batch_norm(group, calibration)[0]
+    tuned = lab.train_on_pool('tuned', folded, schedule, group)
+    # What the same tuning does for a network that loses nothing: the fair comparison.
+    unfolded = tf_keras.models.clone_model(group)
+    unfolded.set_weights(group.get_weights())
+    lab.train_on_pool('unfolded', unfolded, schedule, group)
     variants = {
         'GroupNorm, explicit': group,
+        'GroupNorm, explicit, tuned': unfolded,
         'folded, pooled statistics': pooled,
         'folded, least squares': fitted,
         'folded, least squares, tuned': fold_batch_norm(tuned),
