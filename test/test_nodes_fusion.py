@@ -312,7 +312,7 @@ def test_thresholds_and_policy_change_live(probe, fusion, senses, test_data, tmp
 
 def test_a_policy_that_does_not_fit_is_refused_and_the_old_one_stays(probe, fusion, tmp_path):
     broken = tmp_path / 'broken.yaml'
-    broken.write_text(POLICY.read_text().replace('voice_hops: 3', 'voice_hops: many'))
+    broken.write_text(POLICY.read_text().replace('voice_hops: 8', 'voice_hops: many'))
     (result,) = set_parameters(probe, fusion, policy_file=str(broken))
     assert not result.successful
     assert "'smoothing.voice_hops' is 'many'" in result.reason

@@ -143,7 +143,7 @@ def test_a_trial_is_what_the_pipeline_hears_and_sees(interpreter, table, test_da
     steps = [step for step in steps if step.stamp_ns <= end_ns][-len(windows) :]
     assert len(steps) == len(heard.raw.voice) == 65
     # The first hops differ: the pipeline has averaged over what came before.
-    for k in range(3, len(steps)):
+    for k in range(table.voice_hops, len(steps)):
         for head in ('voice', 'gesture', 'intent'):
             expected = getattr(steps[k], head)
             assert np.allclose(getattr(heard.smoothed, head)[k], expected, atol=1e-5), (k, head)
