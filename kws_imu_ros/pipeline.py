@@ -208,11 +208,8 @@ class FusionPipeline:
 
     def set_policy(self, policy: Policy) -> None:
         """Take another policy, live: the sound and the motion heard and seen so far stay."""
-        table = policy.table
         self.policy = policy
-        self._idle_voice = self._idle('voice', table.voice_background)
-        self._idle_gesture = self._idle('gesture', table.gesture_background)
-        self._smoothers = make_smoothers(table, self._labels)
+        self._smoothers = make_smoothers(policy.table, self._labels)
 
     @property
     def labels(self) -> Mapping[str, Sequence[str]]:
@@ -416,14 +413,14 @@ class FusionPipeline:
 
     def _step(self, stamp_ns: int, raw: Posteriors, level_dbfs: float) -> Step:
         """Smooth and decide."""
+        voice, gesture, intent = self._smoothers
         if not (self._audio_present and self._imu_present):
             # What a head says about a sense that is not there must not count.
             raw = Posteriors(
-                raw.voice if self._audio_present else self._idle_voice,
-                raw.gesture if self._imu_present else self._idle_gesture,
+                raw.voice if self._audio_present else voice.background,
+                raw.gesture if self._imu_present else gesture.background,
                 raw.intent,
             )
-        voice, gesture, intent = self._smoothers
         smoothed = Posteriors(
             voice.push(raw.voice), gesture.push(raw.gesture), intent.push(raw.intent)
         )
@@ -438,10 +435,3 @@ class FusionPipeline:
             self._audio_present,
             self._imu_present,
         )
-
-    def _idle(self, head: str, label: str) -> np.ndarray:
-        """Return the posterior of a head that is sure of nothing, float32 (labels,)."""
-        labels = self._labels[head]
-        posterior = np.zeros(len(labels), np.float32)
-        posterior[labels.index(label)] = 1.0
-        return posterior

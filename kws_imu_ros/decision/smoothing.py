@@ -21,6 +21,8 @@ class PosteriorSmoother:
     Talk sounds like a command for a moment, a command for a third of a second: a longer mean tells
     them apart, and comes later. So that clear words need not wait for it, the mean over a few
     newest hops, less a margin, counts where it is higher.
+
+    background: float32 (labels,), the posterior of nothing.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class PosteriorSmoother:
             raise KwsImuError(
                 f'Quick smoothing over {quick_hops} of {hops} hops makes no sense; use 1 to {hops}.'
             )
-        self._background = np.asarray(background, np.float32)
+        self.background = np.asarray(background, np.float32)
         self._hops, self._quick_hops = hops, quick_hops
         self._weight, self._quick_weight = np.float32(1.0 / hops), np.float32(1.0 / quick_hops)
         self._quick_margin = np.float32(quick_margin)
@@ -56,7 +58,7 @@ class PosteriorSmoother:
 
     def reset(self) -> None:
         """Forget all hops."""
-        self._history = np.repeat(self._background[None], self._hops, axis=0)
+        self._history = np.repeat(self.background[None], self._hops, axis=0)
 
     def push(self, posterior: np.ndarray) -> np.ndarray:
         """Take the posterior of one hop, float (labels,); return the score, float32 (labels,)."""
