@@ -36,10 +36,16 @@ def folders(test_data):
 
 
 @pytest.fixture(scope='module')
-def trained(folders, tmp_path_factory):
+def trained(folders, tmp_path_factory, test_data):
     base = tmp_path_factory.mktemp('train')
     (base / 'recipe.yaml').write_text(RECIPE)
+    # Two sources of talk: one that `kws-imu data running-speech` gathers, and somebody's own.
+    recordings = sorted((test_data / 'speech_commands' / 'cat').iterdir())[:2]
+    for name, recording in zip(('fillets-ng-data-nl', 'our_class'), recordings, strict=True):
+        (base / 'talk' / name).mkdir(parents=True)
+        shutil.copy(recording, base / 'talk' / name)
     arguments = ['train', '--recipe', str(base / 'recipe.yaml'), *folders]
+    arguments += ['--running-speech', str(base / 'talk')]
     arguments += ['--work', str(base / 'work'), '--output', str(base / 'models')]
     assert main(arguments) == 0
     return base, arguments
@@ -49,12 +55,14 @@ def test_training_writes_a_bundle_with_its_history(trained):
     base, _ = trained
     bundle = load_bundle(base / 'models' / 'tiny' / '1.0.0')
     manifest = bundle.manifest
-    assert set(manifest.data) == {'speech', 'gestures', 'activities'}
+    assert set(manifest.data) == {'speech', 'gestures', 'activities', 'running_speech'}
+    assert manifest.data['running_speech'].counts == {'training': 2}
     assert manifest.recipe['voice']['architecture'] == 'ds_cnn'
     assert 'kws-imu evaluate' in manifest.metrics['voice_accuracy'].command
     assert all(spec.dtype == 'int8' for spec in manifest.inputs.values())
     card = (bundle.path / 'MODEL_CARD.md').read_text()
     assert 'paired synthetically' in card and 'CC BY 4.0' in card
+    assert 'Fish Fillets' in card and 'our_class' in card and 'Asterisk' not in card
 
 
 def test_versions_are_never_rewritten(trained, capsys):

@@ -38,6 +38,8 @@ def test_all_recordings_of_a_second_or_more_are_joined_at_one_rate(talk, tmp_pat
     again = load_running_speech(talk, tmp_path / 'cache')
     assert first.digest == again.digest == speech.digest
     assert np.array_equal(again.samples, speech.samples)
+    assert speech.folders == again.folders == ('somebody', 'talk')
+    assert speech.files == again.files == 3
 
 
 def test_a_folder_without_usable_speech_is_refused_in_one_sentence(talk, tmp_path):
@@ -57,6 +59,12 @@ def test_one_broken_recording_among_many_is_left_out_with_a_word(talk, capsys):
     (talk / 'broken.flac').write_bytes(b'not audio')
     assert len(load_running_speech(talk).samples) == pytest.approx(25 * RATE, abs=200)
     assert 'broken.flac' in capsys.readouterr().err
+
+
+def test_everybody_is_thanked_once_and_the_unknown_by_the_name_of_their_folder():
+    folders = ['fillets-ng-data-cs', 'fillets-ng-data-nl', 'our_class']
+    credit = running_speech_fetch.credit_running_speech(folders)
+    assert credit == ['Fish Fillets, ALTAR interactive, GPL-2+', 'our_class, its speakers']
 
 
 def test_running_speech_becomes_the_unknown_class_and_hardly_ever_a_pause():

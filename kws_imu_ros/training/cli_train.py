@@ -137,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
     bundle = bundle_of(
         runner, int8, version, training_command, metrics_of(results, command), thresholds
     )
-    bundle = write_bundle(args.output, bundle, model_card(bundle, results, command))
+    card = model_card(bundle, results, command, data.running_speech)
+    bundle = write_bundle(args.output, bundle, card)
     for section in ('voice', 'gesture', 'conflict'):
         accuracy = results[section].get('balanced_accuracy' if section == 'gesture' else 'accuracy')
         print(f'{section}: {accuracy:.4f}' if accuracy is not None else f'{section}: no pairs')

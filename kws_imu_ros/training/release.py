@@ -26,8 +26,8 @@ from kws_imu_ros.training.quantization import (
     to_int8_aware,
 )
 from kws_imu_ros.training.recipe import Recipe, fingerprint
-from kws_imu_ros.training.running_speech import list_running_speech, load_running_speech
-from kws_imu_ros.training.running_speech_fetch import PACKAGES
+from kws_imu_ros.training.running_speech import RunningSpeech, load_running_speech
+from kws_imu_ros.training.running_speech_fetch import credit_running_speech
 from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import StageRunner, TrainingData
 
@@ -103,8 +103,7 @@ def load_training_data(
         recordings,
         everyday,
         digests,
-        talk.samples if talk else None,
-        len(list_running_speech(running_speech)) if talk else 0,
+        talk,
     )
 
 
@@ -240,7 +239,7 @@ def bundle_of(
         'speech': len(data.speech.labels),
         'gestures': len(data.gestures),
         'activities': len(data.activities),
-        'running_speech': data.running_speech_files,
+        'running_speech': data.running_speech.files if data.running_speech else 0,
     }
     return make_bundle(
         model_bytes,
@@ -275,8 +274,14 @@ def metrics_of(results: Mapping[str, Any], command: str) -> dict[str, Metric]:
     return metrics
 
 
-def model_card(bundle: Bundle, results: Mapping[str, Any], command: str) -> str:
-    """Return the card: what the model is, what it reached, on whom, and whom to thank."""
+def model_card(
+    bundle: Bundle, results: Mapping[str, Any], command: str, talk: RunningSpeech | None
+) -> str:
+    """
+    Return the card: what the model is, what it reached, on whom, and whom to thank.
+
+    talk: the running speech it was trained on, None for none.
+    """
     m = bundle.manifest
     counts = ', '.join(f'{s.counts["training"]} of {name}' for name, s in m.data.items())
     return f"""# {m.name} {m.version}
@@ -323,15 +328,15 @@ Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
 - Speech Commands by Pete Warden and Google, CC BY 4.0.
 - GRWD wrist gestures by Gyronics Technologies (no licence stated).
 - Human Activities and Postural Transitions (HAPT), Reyes-Ortiz et al., UCI repository.
-{_running_speech_credit(bundle)}"""
+{_running_speech_credit(talk)}"""
 
 
-def _running_speech_credit(bundle: Bundle) -> str:
-    """Return whom to thank for running speech, a whole line, or nothing where there was none."""
-    if 'running_speech' not in bundle.manifest.data:
+def _running_speech_credit(talk: RunningSpeech | None) -> str:
+    """Return whom to thank for running speech, whole lines, or nothing where there was none."""
+    if talk is None:
         return ''
-    sources = '\n'.join(f'  - {credit}' for credit in dict.fromkeys(p.credit for p in PACKAGES))
-    return f'- Running speech, as `kws-imu data running-speech` gathers it:\n{sources}\n'
+    sources = '\n'.join(f'  - {credit}' for credit in credit_running_speech(talk.folders))
+    return f'- Running speech:\n{sources}\n'
 
 
 def _history(recipe: Mapping[str, Any]) -> str:

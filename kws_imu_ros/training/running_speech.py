@@ -28,11 +28,14 @@ class RunningSpeech:
     """
     Recordings end to end.
 
-    samples: int16 (n,) at 16 kHz. digest: sha256 hex over names and samples.
+    samples: int16 (n,) at 16 kHz. digest: sha256 hex over names and samples. folders: names of
+    the folders that held it, the top one's own where recordings lie in it. files: how many.
     """
 
     samples: np.ndarray
     digest: str
+    folders: tuple[str, ...]
+    files: int
 
     @property
     def hours(self) -> float:
@@ -86,7 +89,9 @@ def load_running_speech(
             stored.parent.mkdir(parents=True, exist_ok=True)
             np.save(stored, samples)
     digest = hashlib.sha256(key.digest() + samples.tobytes()).hexdigest()
-    return RunningSpeech(samples, digest)
+    parts = [path.relative_to(directory).parts for path in paths]
+    folders = sorted({p[0] if len(p) > 1 else directory.resolve().name for p in parts})
+    return RunningSpeech(samples, digest, tuple(folders), len(paths))
 
 
 def _read_all(paths: Sequence[Path], progress: Progress | None) -> np.ndarray:

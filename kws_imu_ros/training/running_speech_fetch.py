@@ -14,8 +14,9 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ import soundfile
 
 from kws_imu_ros.errors import KwsImuError
 
-Progress = Callable[[str, int, int], None]
+# Called with the recordings that are done and their total.
+Progress = Callable[[int, int], None]
 SHORTEST_BYTES = 3000
 NO_SPEECH = ('silence', 'beep', 'tone')
 QUOTATIONS = ('literature', 'science', 'wisdom', 'work')
@@ -75,7 +77,15 @@ PACKAGES = (
 )
 
 
-def fetch_running_speech(directory: Path, progress: Progress | None = None) -> int:
+def credit_running_speech(folders: Iterable[str]) -> list[str]:
+    """Return whom to thank for folders of running speech; each line once, none is left out."""
+    known = {package.name: package.credit for package in PACKAGES}
+    return list(dict.fromkeys(known.get(name, f'{name}, its speakers') for name in folders))
+
+
+def fetch_running_speech(
+    directory: Path, progress: Callable[[str, int, int], None] | None = None
+) -> int:
     """
     Put the speech of `PACKAGES` under `directory`, a folder a package; return the recordings.
 
@@ -103,11 +113,9 @@ def fetch_running_speech(directory: Path, progress: Progress | None = None) -> i
             unpacked, ready = Path(scratch) / 'unpacked', Path(scratch) / 'ready'
             ready.mkdir()
             _unpack(package.name, Path(scratch), unpacked)
-            bring = SPECIAL.get(package.name)
-            if bring:
-                bring(unpacked, ready, progress)
-            else:
-                _collect(package, unpacked, ready, progress)
+            show = partial(progress, package.name) if progress else None
+            bring = SPECIAL.get(package.name, partial(_collect, package.pattern))
+            bring(unpacked, ready, show)
             ready.rename(target)
     return sum(1 for path in directory.rglob('*') if path.is_file())
 
@@ -127,11 +135,11 @@ def _unpack(name: str, scratch: Path, unpacked: Path) -> None:
     subprocess.run(['dpkg-deb', '-x', str(archives[0]), str(unpacked)], check=True)
 
 
-def _collect(package: Package, unpacked: Path, ready: Path, progress: Progress | None) -> None:
+def _collect(pattern: str, unpacked: Path, ready: Path, progress: Progress | None) -> None:
     """Bring every recording of an unpacked package into `ready`, in a format libsndfile reads."""
     sources = sorted(
         p
-        for p in unpacked.rglob(package.pattern)
+        for p in unpacked.rglob(pattern)
         if p.suffix in ('.ogg', '.g722') and not any(word in str(p) for word in NO_SPEECH)
     )
     for i, path in enumerate(sources):
@@ -144,7 +152,7 @@ def _collect(package: Package, unpacked: Path, ready: Path, progress: Progress |
                 command = ['ffmpeg', '-loglevel', 'error', '-y', '-f', 'g722', '-i', str(path)]
                 subprocess.run([*command, flac], check=True, stdin=subprocess.DEVNULL)
         if progress:
-            progress(package.name, i + 1, len(sources))
+            progress(i + 1, len(sources))
 
 
 def _unpack_queen(unpacked: Path, ready: Path, progress: Progress | None) -> None:
@@ -157,7 +165,7 @@ def _unpack_queen(unpacked: Path, ready: Path, progress: Progress | None) -> Non
         samples, rate = soundfile.read(io.BytesIO(game[offset : offset + size]), dtype='int16')
         _keep(ready / f'{name.split(b".")[0].decode()}.flac', samples, rate)
         if progress:
-            progress('flight-of-the-amazon-queen', i + 1, len(lines))
+            progress(i + 1, len(lines))
 
 
 def _unpack_sky(unpacked: Path, ready: Path, progress: Progress | None) -> None:
@@ -181,7 +189,7 @@ def _unpack_sky(unpacked: Path, ready: Path, progress: Progress | None) -> None:
         samples = (np.frombuffer(sound, np.uint8).astype(np.int16) - 128) * 256
         _keep(ready / f'{number}.flac', samples, SKY_RATE)
         if progress:
-            progress('beneath-a-steel-sky', i + 1, len(lines))
+            progress(i + 1, len(lines))
 
 
 def _keep(path: Path, samples: np.ndarray, rate: int) -> None:
@@ -210,7 +218,7 @@ def _speak(unpacked: Path, ready: Path, progress: Progress | None) -> None:
         soundfile.write(flac, samples, rate)
         wav.unlink()
         if progress:
-            progress('fortunes', i + 1, len(texts))
+            progress(i + 1, len(texts))
 
 
 SPECIAL = {

@@ -50,6 +50,7 @@ from kws_imu_ros.training.recipe import (
     TeacherRecipe,
     fingerprint,
 )
+from kws_imu_ros.training.running_speech import RunningSpeech
 from kws_imu_ros.training.speech_augmentation import SpeechBatches
 from kws_imu_ros.training.speech_data import SpeechClips
 
@@ -71,19 +72,14 @@ def imu_divisors(imu: ImuParameters) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """
-    Everything the stages read; training people only.
-
-    running_speech: int16 (n,) of ordinary speech without commands at 16 kHz, or None.
-    """
+    """Everything the stages read; training people only."""
 
     speech: SpeechClips
     noise: Sequence[np.ndarray]
     gestures: Sequence[GestureRecording]
     activities: Sequence[ActivityRecording]
     digests: Mapping[str, str]
-    running_speech: np.ndarray | None = None
-    running_speech_files: int = 0
+    running_speech: RunningSpeech | None = None
 
 
 def branch_loss(
@@ -171,7 +167,7 @@ class StageRunner:
             len(recipe.voice_labels),
             recipe.voice_labels.index('silence'),
             recipe.voice_labels.index('unknown'),
-            data.running_speech,
+            data.running_speech.samples if data.running_speech else None,
         )
         self._imu = ImuBatches(
             data.gestures,
@@ -183,7 +179,7 @@ class StageRunner:
         )
         speech_inputs = [recipe.speech_augmentation, self.front_end, list(recipe.voice_labels)]
         speech_inputs.append(data.digests['speech'])
-        if data.running_speech is not None:
+        if data.running_speech:
             speech_inputs.append(data.digests['running_speech'])
         self.voice = Sense(
             'voice',
