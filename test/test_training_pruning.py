@@ -280,6 +280,17 @@ def test_budget_is_met_and_not_overshot(kind, trained):
     assert not select_by_budget(coupling, scores, Budget(kind, 1.0)).any()
 
 
+@pytest.mark.parametrize('kind', ['macs', 'parameters', 'bytes'])
+def test_of_channels_that_matter_alike_the_dear_ones_go(kind, trained):
+    coupling = Coupling(trained)
+    scores = np.random.default_rng(0).uniform(0.99, 1.01, coupling.unit_count)
+    whole = getattr(coupling.cost(), kind)
+    plain = select_by_budget(coupling, scores, Budget(kind, 0.6))
+    thrifty = select_by_budget(coupling, scores, Budget(kind, 0.6, per_cost=True))
+    assert 0.5 * whole < getattr(coupling.cost(thrifty), kind) <= 0.6 * whole
+    assert thrifty.sum() < 0.9 * plain.sum()
+
+
 def test_impossible_budgets_and_names_are_one_clear_sentence(trained):
     coupling = Coupling(trained)
     scores = score('l1', coupling)

@@ -110,6 +110,7 @@ def test_pruning_and_teachers_load(tmp_path):
         ('  round_schedule: {steps: 2}\n', '', "rounds is 2 but 'round_schedule' is missing"),
         ('rounds: 2', 'rounds: 2\n  from_dense: maybe', "from_dense is 'maybe'; it must be true"),
         ('rounds: 2', 'rounds: 2\n  keep_share: 1.5', 'keep_share is 1.5'),
+        ('rounds: 2', 'rounds: 2\n  per_cost: 2', 'per_cost is 2; it must be true or false'),
         ('  schedule: {steps: 3}', '', "'schedule' is missing"),
     ],
 )

@@ -86,6 +86,7 @@ class PruningRecipe:
     cooldown: a stage after that, for ending in small steps.
     calibration_clips: examples the criterion looks at. keep_share: the share of its channels that
     every width keeps. multiple: widths become multiples of it.
+    per_cost: channels go that matter least for what they cost, not those that matter least.
     from_dense: the dense branch teaches the pruned one; if left out, only where it had no teacher.
     """
 
@@ -97,6 +98,7 @@ class PruningRecipe:
     calibration_clips: int = 512
     keep_share: float = 0.1
     multiple: int = 1
+    per_cost: bool = False
     from_dense: bool | None = None
     cooldown: Schedule | None = None
 
@@ -342,7 +344,7 @@ def _check(f: dataclasses.Field, value: Any, where: str) -> None:
         raise KwsImuError(f'{where} is {value!r}; it must be a whole number, 0 or more.')
     if f.type == 'float' and not number:
         raise KwsImuError(f'{where} is {value!r}; it must be a number.')
-    if f.type == 'bool | None' and not isinstance(value, bool):
+    if f.type in ('bool', 'bool | None') and not isinstance(value, bool):
         raise KwsImuError(f'{where} is {value!r}; it must be true or false.')
     if f.type == 'str' and not (isinstance(value, str) and value):
         raise KwsImuError(f'{where} is {value!r}; it must be text.')

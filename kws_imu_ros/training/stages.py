@@ -337,6 +337,7 @@ class StageRunner:
                 start * (limit / start) ** (number / recipe.rounds),
                 recipe.keep_share,
                 recipe.multiple,
+                recipe.per_cost,
             )
             schedule = recipe.schedule if number == recipe.rounds else recipe.round_schedule
             inputs = [before, recipe.criterion, budget, recipe.calibration_clips, schedule]

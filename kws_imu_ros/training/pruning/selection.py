@@ -24,12 +24,16 @@ class Budget:
     :param keep_share: every dimension keeps at least this share of its units.
     :param multiple: every dimension that loses units keeps a multiple of this many, where it has
         them: int8 kernels work in fours and eights.
+    :param per_cost: the units go that matter least for what their removal saves, the greedy
+        solution of a knapsack (as HALP does for latency, Shen et al., NeurIPS 2022). Without it a
+        narrow layer that saves little is emptied before a wide one is touched.
     """
 
     kind: str
     limit: float
     keep_share: float = 0.1
     multiple: int = 1
+    per_cost: bool = False
 
     def __post_init__(self):
         if self.kind not in BUDGETS:
@@ -64,6 +68,8 @@ def select_by_budget(
     if getattr(coupling.cost(), budget.kind) <= limit:
         return np.zeros(coupling.unit_count, bool)
     order = _removable(coupling, scores, budget, widths or {})
+    if budget.per_cost:
+        order = _cheapest_first(coupling, scores, order, budget.kind)
 
     def cost(count: int) -> int:
         removed = _rounded(coupling, scores, order[:count], budget.multiple)
@@ -116,6 +122,29 @@ def _removable(
     units = np.array(units, np.int64)
     units = units[np.isfinite(scores[units])]
     return units[np.argsort(scores[units], kind='stable')]
+
+
+def _cheapest_first(
+    coupling: Coupling, scores: np.ndarray, units: np.ndarray, kind: str
+) -> np.ndarray:
+    """Order units, weakest first, by importance over what removing them next would save."""
+    waiting = {d.name: list(units[np.isin(units, d.units)]) for d in coupling.dimensions}
+    removed = np.zeros(coupling.unit_count, bool)
+    cost = getattr(coupling.cost(), kind)
+    order = []
+    while any(waiting.values()):
+        offers = []
+        for name, queue in waiting.items():
+            if queue:
+                removed[queue[0]] = True
+                saved = cost - getattr(coupling.cost(removed), kind)
+                removed[queue[0]] = False
+                offers.append((scores[queue[0]] / max(saved, 1), name))
+        unit = waiting[min(offers)[1]].pop(0)
+        order.append(unit)
+        removed[unit] = True
+        cost = getattr(coupling.cost(removed), kind)
+    return np.array(order, np.int64)
 
 
 def _rounded(coupling: Coupling, scores: np.ndarray, units: np.ndarray, multiple: int):
