@@ -116,9 +116,8 @@ def run(lab: VoiceLab, options: argparse.Namespace) -> list[dict[str, Any]]:
     seen = steps * SCHEDULE.batch / baseline.clip_count
     note = (
         f'Same training people for both. The baseline learned {GESTURE_SCHEDULE.steps} batches of '
-        f'gestures, then {steps} of {SCHEDULE.batch} pairs ({seen:.1f} times every clip): what '
-        'one core does in half an hour. More would help its words; its size and its latency would '
-        'stay as they are. '
+        f'gestures, then {steps} of {SCHEDULE.batch} pairs ({seen:.1f} times every clip). '
+        'More would help its words; its size and its latency would stay as they are. '
         f'Words: {clips} clips of validation speakers, as `kws-imu evaluate` counts them, '
         f'standard error {error:.1f} points. '
         f'Gestures: {windows} windows of validation subjects and everyday motion, balanced '
