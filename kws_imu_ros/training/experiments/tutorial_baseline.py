@@ -51,7 +51,7 @@ CONFIG = {'size': 'large', 'norm': 'batch', 'dropout': 0.2}
 # The IMU branch is small enough to be trained to its end; then the whole network learns.
 GESTURE_SCHEDULE = Schedule(steps=500, batch=64, learning_rate=2e-3)
 # Larger steps kill every unit behind the 15,872 inputs of the dense layer that hears.
-SCHEDULE = Schedule(steps=4000, batch=32, learning_rate=3e-4, last_rate=0.02)
+SCHEDULE = Schedule(steps=9000, batch=32, learning_rate=3e-4, last_rate=0.02)
 # What tutorials do: the word comes a little earlier or later, and there is noise. All that the
 # release does beyond that would need far more steps than a network this slow gets.
 SPEECH_AUGMENTATION = SpeechAugmentation(
