@@ -137,13 +137,12 @@ def _cheapest_first(
         for name, queue in waiting.items():
             if queue:
                 removed[queue[0]] = True
-                saved = cost - getattr(coupling.cost(removed), kind)
+                left = getattr(coupling.cost(removed), kind)
                 removed[queue[0]] = False
-                offers.append((scores[queue[0]] / max(saved, 1), name))
-        unit = waiting[min(offers)[1]].pop(0)
-        order.append(unit)
-        removed[unit] = True
-        cost = getattr(coupling.cost(removed), kind)
+                offers.append((scores[queue[0]] / max(cost - left, 1), name, left))
+        _, name, cost = min(offers)
+        order.append(waiting[name].pop(0))
+        removed[order[-1]] = True
     return np.array(order, np.int64)
 
 
