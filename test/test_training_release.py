@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -117,6 +119,28 @@ def test_wrong_folders_end_in_one_sentence(change, sentence, trained, capsys):
     assert main([*arguments, '--version', '9.0.0', *change]) == 2
     told = capsys.readouterr().err
     assert sentence in told and 'Traceback' not in told
+
+
+def test_two_runs_do_not_share_a_work_folder(trained, tmp_path, capsys):
+    _, arguments = trained
+    holder = 'import pathlib, sys; from kws_imu_ros.training.cli_train import hold\n'
+    holder += 'lock = hold(pathlib.Path(sys.argv[1])); print(flush=True); sys.stdin.read()'
+    command = [*arguments, '--version', '9.0.0', '--work', str(tmp_path), '--until', 'teacher']
+    with subprocess.Popen(
+        [sys.executable, '-c', holder, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout.readline()
+        assert main(command) == 2
+        assert f'Another run trains in {tmp_path}' in capsys.readouterr().err
+    assert main(command) == 0, 'the folder is free once the other has gone'
+
+
+def test_a_work_folder_that_cannot_be_made_is_named(trained, tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert main([*trained[1], '--version', '9.0.0', '--work', str(tmp_path / 'file')]) == 2
+    assert f'Work folder {tmp_path / "file"} cannot be made' in capsys.readouterr().err
 
 
 def test_a_gesture_that_nobody_recorded_is_named(trained, test_data, tmp_path, capsys):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from kws_imu_ros.errors import KwsImuError
+
+if TYPE_CHECKING:
+    from kws_imu_ros.training.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, quantize, evaluate on validation people and write the bundle; return 0."""
-    from kws_imu_ros.model.bundle import version_key, write_bundle
+    from kws_imu_ros.model.bundle import version_key
     from kws_imu_ros.resources import share_path
     from kws_imu_ros.training.recipe import load_recipe
 
@@ -66,8 +71,42 @@ def run(args: argparse.Namespace) -> int:
         raise KwsImuError(
             f'{target} exists and versions are never rewritten; give a higher --version.'
         )
+    if args.streams and args.running_speech and _same(args.streams, args.running_speech):
+        raise KwsImuError(
+            f'--running-speech and --streams are both {args.streams}; thresholds must be chosen '
+            f'on speech that was not trained on.'
+        )
     work = args.work or Path('runs', 'train', recipe.name)
+    with hold(work):
+        return _train(args, recipe, version, work)
 
+
+def hold(work: Path) -> TextIO:
+    """
+    Make the work folder and keep it until the file is closed; the kernel frees it if we die.
+
+    Raises:
+        KwsImuError: another process holds it, whose checkpoints we would write over, or it cannot
+            be made.
+
+    """
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / 'lock').open('w')
+    except OSError as error:
+        raise KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.') from None
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise KwsImuError(
+            f'Another run trains in {work}; wait for its end or give this one another --work.'
+        ) from None
+    return lock
+
+
+def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -> int:
+    from kws_imu_ros.model.bundle import write_bundle
     from kws_imu_ros.training.cli_evaluate import evaluate
     from kws_imu_ros.training.release import (
         bundle_of,
@@ -82,11 +121,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.until:
         last_stage(recipe, args.until)
-    if args.streams and args.running_speech and _same(args.streams, args.running_speech):
-        raise KwsImuError(
-            f'--running-speech and --streams are both {args.streams}; thresholds must be chosen '
-            f'on speech that was not trained on.'
-        )
     cache = work / 'decoded_audio'
     data = load_training_data(
         recipe, args.speech, args.gestures, args.activities, cache, args.running_speech

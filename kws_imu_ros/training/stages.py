@@ -136,14 +136,13 @@ class StageReached(Exception):  # noqa: N818 - an end that was asked for, no err
 
 class StageRunner:
     """
-    Run the stages of one recipe in one work folder.
+    Run the stages of one recipe in one work folder, which exists.
 
     until: stage after which `StageReached` is raised; 'voice_pruned' stands for its last round,
     'teacher' for its last member.
 
     Raises:
-        KwsImuError: the recipe has no stage `until`, a budget of it cannot be met, or the work
-            folder cannot be made.
+        KwsImuError: the recipe has no stage `until`, or a budget of it cannot be met.
 
     """
 
@@ -154,10 +153,6 @@ class StageRunner:
         self.front_end, self.imu = FrontEndParameters(), IMU_PARAMETERS
         self.prints: dict[str, str] = {}
         self.until = last_stage(recipe, until) if until else None
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.') from None
         self._speech = SpeechBatches(
             data.speech.samples,
             data.speech.labels,
