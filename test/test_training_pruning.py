@@ -291,11 +291,35 @@ def test_of_channels_that_matter_alike_the_dear_ones_go(kind, trained):
     assert thrifty.sum() < 0.9 * plain.sum()
 
 
+@pytest.mark.parametrize('multiple', [2, 4])
+@pytest.mark.parametrize('kind', ['macs', 'parameters', 'bytes'])
+def test_blocks_that_still_fit_are_kept(kind, multiple, trained):
+    coupling = Coupling(trained)
+    scores = score('l2', coupling)
+    limit = 0.6 * getattr(coupling.cost(), kind)
+    budget = Budget(kind, limit, multiple=multiple, per_cost=True)
+    removed = select_by_budget(coupling, scores, budget)
+    assert getattr(coupling.cost(removed), kind) <= limit
+    for dimension in coupling.dimensions:
+        gone = dimension.units[removed[dimension.units]]
+        kept = dimension.units.size - gone.size
+        assert kept == dimension.units.size or kept % multiple == 0
+        assert (
+            not gone.size
+            or scores[gone].max() <= scores[dimension.units][~removed[dimension.units]].min()
+        ), 'the weakest of a width go'
+        more = removed.copy()
+        more[gone[np.argsort(scores[gone])[-multiple:]]] = False
+        assert not gone.size or getattr(coupling.cost(more), kind) > limit, 'nothing more fits'
+
+
 def test_impossible_budgets_and_names_are_one_clear_sentence(trained):
     coupling = Coupling(trained)
     scores = score('l1', coupling)
     with pytest.raises(KwsImuError, match=r'cannot be met.*remain'):
         select_by_budget(coupling, scores, Budget('macs', 0.001))
+    with pytest.raises(KwsImuError, match=r'cannot be met.*remain'):
+        select_by_budget(coupling, scores, Budget('macs', 0.001, per_cost=True))
     with pytest.raises(KwsImuError, match="budget 'watts' is unknown"):
         Budget('watts', 0.5)
     with pytest.raises(KwsImuError, match='must be above 0'):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.training.pruning.coupling import Coupling
+from kws_imu_ros.training.pruning.coupling import Coupling, Dimension
 from kws_imu_ros.training.pruning.importance import weakest_first
 
 BUDGETS = ('macs', 'parameters', 'bytes')
@@ -25,8 +25,9 @@ class Budget:
     :param multiple: every dimension that loses units keeps a multiple of this many, where it has
         them: int8 kernels work in fours and eights.
     :param per_cost: the units go that matter least for what their removal saves, the greedy
-        solution of a knapsack (as HALP does for latency, Shen et al., NeurIPS 2022). Without it a
-        narrow layer that saves little is emptied before a wide one is touched.
+        solution of a knapsack (as HALP does for latency, Shen et al., NeurIPS 2022); of whole
+        multiples, those come back that still fit. Without it a narrow layer that saves little is
+        emptied before a wide one is touched.
     """
 
     kind: str
@@ -69,7 +70,7 @@ def select_by_budget(
         return np.zeros(coupling.unit_count, bool)
     order = _removable(coupling, scores, budget, widths or {})
     if budget.per_cost:
-        order = _cheapest_first(coupling, scores, order, budget.kind)
+        return _cheapest(coupling, scores, order, budget)
 
     def cost(count: int) -> int:
         removed = _rounded(coupling, scores, order[:count], budget.multiple)
@@ -78,10 +79,7 @@ def select_by_budget(
     low, high = 0, len(order)
     least = cost(high)
     if least > limit:
-        raise KwsImuError(
-            f'a budget of {limit:.0f} {budget.kind} cannot be met: with every dimension down to'
-            f' {budget.keep_share:.0%} of its channels {least} remain; raise it or keep less'
-        )
+        raise _out_of_reach(budget, limit, least)
     # The cost falls with the count, but for the rounding, which the last step takes care of.
     while low < high:
         middle = (low + high) // 2
@@ -111,6 +109,13 @@ def select_by_ratio(
     return _rounded(coupling, scores, np.array(chosen, np.int64), multiple)
 
 
+def _out_of_reach(budget: Budget, limit: float, least: int) -> KwsImuError:
+    return KwsImuError(
+        f'a budget of {limit:.0f} {budget.kind} cannot be met: with every dimension down to'
+        f' {budget.keep_share:.0%} of its channels {least} remain; raise it or keep less'
+    )
+
+
 def _removable(
     coupling: Coupling, scores: np.ndarray, budget: Budget, widths: Mapping[str, int]
 ) -> np.ndarray:
@@ -124,26 +129,48 @@ def _removable(
     return units[np.argsort(scores[units], kind='stable')]
 
 
-def _cheapest_first(
-    coupling: Coupling, scores: np.ndarray, units: np.ndarray, kind: str
+def _cheapest(
+    coupling: Coupling, scores: np.ndarray, units: np.ndarray, budget: Budget
 ) -> np.ndarray:
-    """Order units, weakest first, by importance over what removing them next would save."""
-    waiting = {d.name: list(units[np.isin(units, d.units)]) for d in coupling.dimensions}
-    removed = np.zeros(coupling.unit_count, bool)
-    cost = getattr(coupling.cost(), kind)
-    order = []
-    while any(waiting.values()):
+    """Mark what to remove, block by block, by importance over what removing it next would save."""
+    limit, removed = budget.absolute(coupling), np.zeros(coupling.unit_count, bool)
+
+    def cost(block: np.ndarray, gone: bool) -> int:
+        changed = removed.copy()
+        changed[block] = gone
+        return getattr(coupling.cost(changed), budget.kind)
+
+    waiting = {d.name: _blocks(d, units, budget.multiple) for d in coupling.dimensions}
+    left, taken = getattr(coupling.cost(), budget.kind), []
+    while left > limit:
         offers = []
-        for name, queue in waiting.items():
-            if queue:
-                removed[queue[0]] = True
-                left = getattr(coupling.cost(removed), kind)
-                removed[queue[0]] = False
-                offers.append((scores[queue[0]] / max(cost - left, 1), name, left))
-        _, name, cost = min(offers)
-        order.append(waiting[name].pop(0))
-        removed[order[-1]] = True
-    return np.array(order, np.int64)
+        for name, blocks in waiting.items():
+            if blocks:
+                after = cost(blocks[0], True)
+                offers.append((scores[blocks[0]].sum() / max(left - after, 1), name, after))
+        if not offers:
+            raise _out_of_reach(budget, limit, left)
+        _, name, left = min(offers)
+        taken.append((name, waiting[name].pop(0)))
+        removed[taken[-1][1]] = True
+    if budget.multiple == 1:
+        return removed  # Single units leave over less than the last of them.
+    # A block saves more than was needed. Of a width the strongest come back first.
+    settled = set()
+    for name, block in reversed(taken):
+        if name not in settled and cost(block, False) <= limit:
+            removed[block] = False
+        else:
+            settled.add(name)
+    return removed
+
+
+def _blocks(dimension: Dimension, units: np.ndarray, multiple: int) -> list[np.ndarray]:
+    """Cut the units of a dimension, weakest first, into blocks that leave multiples behind."""
+    mine = units[np.isin(units, dimension.units)]
+    first = dimension.units.size % multiple
+    edges = np.arange(first or multiple, mine.size + 1, multiple)
+    return [block for block in np.split(mine, edges) if block.size][: edges.size]
 
 
 def _rounded(coupling: Coupling, scores: np.ndarray, units: np.ndarray, multiple: int):
