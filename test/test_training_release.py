@@ -123,7 +123,7 @@ def test_wrong_folders_end_in_one_sentence(change, sentence, trained, capsys):
 
 def test_two_runs_do_not_share_a_work_folder(trained, tmp_path, capsys):
     _, arguments = trained
-    holder = 'import pathlib, sys; from kws_imu_ros.training.cli_train import hold\n'
+    holder = 'import pathlib, sys; from kws_imu_ros.training.work_folder import hold\n'
     holder += 'lock = hold(pathlib.Path(sys.argv[1])); print(flush=True); sys.stdin.read()'
     command = [*arguments, '--version', '9.0.0', '--work', str(tmp_path), '--until', 'teacher']
     with subprocess.Popen(

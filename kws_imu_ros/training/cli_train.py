@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from kws_imu_ros.errors import KwsImuError
 
@@ -61,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from kws_imu_ros.model.bundle import version_key
     from kws_imu_ros.resources import share_path
     from kws_imu_ros.training.recipe import load_recipe
+    from kws_imu_ros.training.work_folder import hold
 
     recipe = load_recipe(args.recipe or share_path('config', 'training', 'release.yaml'))
     version = args.version or recipe.version
@@ -79,30 +79,6 @@ def run(args: argparse.Namespace) -> int:
     work = args.work or Path('runs', 'train', recipe.name)
     with hold(work):
         return _train(args, recipe, version, work)
-
-
-def hold(work: Path) -> TextIO:
-    """
-    Make the work folder and keep it until the file is closed; the kernel frees it if we die.
-
-    Raises:
-        KwsImuError: another process holds it, whose checkpoints we would write over, or it cannot
-            be made.
-
-    """
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = (work / 'lock').open('w')
-    except OSError as error:
-        raise KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.') from None
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise KwsImuError(
-            f'Another run trains in {work}; wait for its end or give this one another --work.'
-        ) from None
-    return lock
 
 
 def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -> int:

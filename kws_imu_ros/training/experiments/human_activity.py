@@ -39,6 +39,7 @@ from kws_imu_ros.training.loop import (
 )
 from kws_imu_ros.training.recipe import fingerprint
 from kws_imu_ros.training.splits import activity_split
+from kws_imu_ros.training.work_folder import make_work_folder
 
 # It needs no speech; see `cli_experiment`.
 NEEDS_SPEECH = False
@@ -153,10 +154,7 @@ def _train(
         )
 
     stage = f'activity_{name}'
-    try:
-        options.work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KwsImuError(f'Work folder {options.work} cannot be made: {error.strerror}.') from None
+    make_work_folder(options.work)
     train_once(
         options.work,
         stage,

@@ -20,6 +20,7 @@ from kws_imu_ros.training.recipe import VOICE_LABELS, DistillationRecipe, finger
 from kws_imu_ros.training.speech_augmentation import SpeechAugmentation, SpeechBatches
 from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import branch_loss
+from kws_imu_ros.training.work_folder import make_work_folder
 
 EVALUATION_BATCH = 256
 POOL_BATCH = 128
@@ -57,10 +58,7 @@ class VoiceLab:
             raise KwsImuError(
                 f'Speech folder {speech} does not exist; give the folder of word folders.'
             )
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.') from None
+        make_work_folder(work)
 
     def build(self, architecture: str, config: Mapping[str, Any] | None = None) -> tf_keras.Model:
         """

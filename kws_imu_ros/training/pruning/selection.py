@@ -70,7 +70,7 @@ def select_by_budget(
         return np.zeros(coupling.unit_count, bool)
     order = _removable(coupling, scores, budget, widths or {})
     if budget.per_cost:
-        return _cheapest(coupling, scores, order, budget)
+        return _cheapest(coupling, scores, order, budget, limit)
 
     def cost(count: int) -> int:
         removed = _rounded(coupling, scores, order[:count], budget.multiple)
@@ -130,10 +130,10 @@ def _removable(
 
 
 def _cheapest(
-    coupling: Coupling, scores: np.ndarray, units: np.ndarray, budget: Budget
+    coupling: Coupling, scores: np.ndarray, units: np.ndarray, budget: Budget, limit: float
 ) -> np.ndarray:
     """Mark what to remove, block by block, by importance over what removing it next would save."""
-    limit, removed = budget.absolute(coupling), np.zeros(coupling.unit_count, bool)
+    removed = np.zeros(coupling.unit_count, bool)
 
     def cost(block: np.ndarray, gone: bool) -> int:
         changed = removed.copy()
@@ -170,7 +170,7 @@ def _blocks(dimension: Dimension, units: np.ndarray, multiple: int) -> list[np.n
     mine = units[np.isin(units, dimension.units)]
     first = dimension.units.size % multiple
     edges = np.arange(first or multiple, mine.size + 1, multiple)
-    return [block for block in np.split(mine, edges) if block.size][: edges.size]
+    return np.split(mine, edges)[: edges.size]
 
 
 def _rounded(coupling: Coupling, scores: np.ndarray, units: np.ndarray, multiple: int):
