@@ -166,6 +166,31 @@ def test_corrupt_rows_are_dropped(test_data, tmp_path):
     assert np.allclose(time, clean_time)
 
 
+def test_rows_of_an_earlier_recording_are_left_out(test_data, tmp_path):
+    """Boards sent what was left of a recording at the beginning of the next one."""
+    folder = test_data / 'gestures' / 'grwd'
+    own = folder / 'swipe_right' / 'subject_13' / '0.csv.gz'
+    earlier = folder / 'swipe_left' / 'subject_13' / '0.csv.gz'
+    time, motion, dropped = read_gesture(own)
+    header, *rows = gzip.decompress(own.read_bytes()).decode().splitlines()
+    stale = [
+        line.split(',')
+        for line in gzip.decompress(earlier.read_bytes()).decode().splitlines()[1:200]
+    ]
+    back_ms = int(stale[-1][9]) - int(rows[0].split(',')[9]) + 3000
+    for fields in stale:
+        fields[9] = str(int(fields[9]) - back_ms)
+    mingled = [','.join(fields) for fields in stale]
+    # The last of them come in among the first of its own.
+    mingled = mingled[:-3] + rows[:20] + mingled[-3:] + rows[20:]
+    path = tmp_path / '0.csv'
+    path.write_text('\n'.join([header, *mingled]))
+    found_time, found, found_dropped = read_gesture(path)
+    assert np.array_equal(found, motion)
+    assert np.allclose(found_time, time)
+    assert found_dropped == dropped + len(stale)
+
+
 @pytest.mark.parametrize(
     ('content', 'sentence'),
     [

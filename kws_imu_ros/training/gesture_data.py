@@ -3,7 +3,8 @@ Load wrist gestures in the layout of GRWD: `<gesture>/subject_<k>/<i>.csv` or `.
 
 Columns Ax..Az (16384 LSB = 1 g), Gx..Gz (131 LSB = 1 degree/s; the data set does not say so, the
 slope of its own yaw column against Gz does) and Timestamp (ms). About 1 % of the rows are corrupt:
-values beyond 16 bits, a lost column, a broken or stale time; these rows are dropped.
+values beyond 16 bits, a lost column, a broken or stale time; these rows are dropped, and so is what
+a file holds of the recording before it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ STANDARD_GRAVITY = 9.80665
 ACCELERATION_LSB = STANDARD_GRAVITY / 16384.0
 ANGULAR_VELOCITY_LSB = np.pi / 180.0 / 131.0
 LONGEST_STEP_MS = 250.0
+LONGEST_PAUSE_MS = 1000.0
+SHORTEST_S = 1.0
+LOWEST_RATE_HZ = 60.0
 USUAL_STEP_MS = 5.8
 
 
@@ -90,7 +94,7 @@ def read_gesture(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     table = np.array(rows, np.float64).reshape(-1, time_column + 1)
     good = np.isfinite(table).all(axis=1) & (np.abs(table[:, :6]) <= 32768).all(axis=1)
     good &= (np.abs(table[:, 6:time_column]) <= 360000).all(axis=1)
-    table = table[good]
+    table = _own_rows(table[good], time_column)
     kept, time = _repair_time(table[:, time_column])
     if len(kept) < 20:
         raise KwsImuError(
@@ -100,6 +104,22 @@ def read_gesture(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     motion[:, :3] *= ACCELERATION_LSB
     motion[:, 3:] *= ANGULAR_VELOCITY_LSB
     return time, motion.astype(np.float32), len(lines) - 1 - len(kept)
+
+
+def _own_rows(table: np.ndarray, time_column: int) -> np.ndarray:
+    """
+    Return the rows of the recording itself, by time, where they can be told from others.
+
+    A board that had not sent everything when a recording ended sent the rest with the next one:
+    many a file begins with a second or two of an earlier recording, of another gesture even. Its
+    own rows are those of the last stretch of time. Where these are few, nothing can be told.
+    """
+    ordered = table[np.argsort(table[:, time_column], kind='stable')]
+    stamps = ordered[:, time_column]
+    (pauses,) = np.nonzero(np.diff(stamps) > LONGEST_PAUSE_MS)
+    own = ordered[pauses[-1] + 1 :] if len(pauses) else ordered
+    seconds = np.ptp(own[:, time_column]) / 1000.0 if len(own) else 0.0
+    return own if seconds >= SHORTEST_S and len(own) >= LOWEST_RATE_HZ * seconds else table
 
 
 def _repair_time(stamps_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
