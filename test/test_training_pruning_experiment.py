@@ -54,13 +54,19 @@ def test_criteria_meet_the_same_budget_and_random_is_drawn_again(
     kind, bench, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(pruning, 'TUNED_SHARES', (0.1,))
-    tuned, right_after, table = results = pruning.criteria(bench, kind, ['l1', 'random'])
+    names = ['l1', 'taylor', 'taylor per cost', 'random']
+    tuned, right_after, table = results = pruning.criteria(bench, kind, names)
     dense = tuned['baseline'][kind]
-    assert set(tuned['curves']) == set(right_after['series']) == {'l1', 'random'}
+    assert set(tuned['curves']) == set(right_after['series']) == set(names)
     for row in table['measured']:
         assert 0.8 * row['share'] * dense < row[kind] <= row['share'] * dense
         assert 0.0 <= row['right_after'] <= 1.0
         assert ('accuracy' in row) == (row['share'] in pruning.TUNED_SHARES)
+    plain, by_cost = (
+        [(row['macs'], row['parameters']) for row in table['measured'] if row['criterion'] == name]
+        for name in ('taylor', 'taylor per cost')
+    )
+    assert plain != by_cost, 'other channels go where each is weighed against its cost'
     choices = [row for row in table['measured'] if row['criterion'] == 'random']
     assert len(choices) == len(pruning.RANDOM_SEEDS) * len(pruning.SHARES)
     page = drawn(results, tmp_path / 'criteria.json')

@@ -61,6 +61,9 @@ TENFOLD_STEPS = 4
 TENFOLD_PARAMETERS = 0.097
 TENFOLD_MACS = 0.195
 
+# Beside the criteria themselves: importance divided by what a channel takes of the budget.
+PER_COST = {'l2 per cost': 'l2', 'taylor per cost': 'taylor'}
+
 SPARSE_SHARES = (0.5, 0.8, 0.9)
 LATENCY_ROUNDS = 60
 
@@ -229,12 +232,12 @@ def all_criteria(bench: PruningBench) -> list[dict[str, Any]]:
 
 
 def criteria(
-    bench: PruningBench, kind: str = 'macs', names: Sequence[str] = tuple(CRITERIA)
+    bench: PruningBench, kind: str = 'macs', names: Sequence[str] = (*CRITERIA, *PER_COST)
 ) -> list[dict[str, Any]]:
     """
     Prune by every criterion to the same budget, in one shot; measure before and after tuning.
 
-    kind: what the budget counts, 'macs' or 'parameters'.
+    kind: what the budget counts, 'macs' or 'parameters'. names: of criteria, or of PER_COST.
     Returns results of the kinds 'pruning' (tuned), 'curves' (right after pruning) and 'table'.
     """
     lab, effort = bench.lab, bench.effort
@@ -246,9 +249,11 @@ def criteria(
     for criterion in names:
         for seed in RANDOM_SEEDS if criterion == 'random' else (0,):
             _told(f'{criterion}: scoring')
-            scores = score(criterion, coupling, bench.samples(SCORED_BATCHES, seed))
+            scored = PER_COST.get(criterion, criterion)
+            scores = score(scored, coupling, bench.samples(SCORED_BATCHES, seed))
             for share in SHARES:
-                removed = select_by_budget(coupling, scores, Budget(kind, share))
+                budget = Budget(kind, share, per_cost=criterion in PER_COST)
+                removed = select_by_budget(coupling, scores, budget)
                 model = coupling.remove(removed)
                 row = {
                     'criterion': criterion,
@@ -258,7 +263,7 @@ def criteria(
                     'right_after': lab.accuracy(model),
                 }
                 if share in TUNED_SHARES:
-                    stage = f'criteria_{kind}_{criterion}_{seed}_{share:g}'
+                    stage = f'criteria_{kind}_{criterion.replace(" ", "_")}_{seed}_{share:g}'
                     row['accuracy'] = lab.accuracy(bench.tune(stage, model, effort.tune))
                 rows.append(row)
     note = (
