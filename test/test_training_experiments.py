@@ -1,6 +1,8 @@
 """The bench of the voice experiments and the experiments on precision, on a handful of clips."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +47,20 @@ def test_the_bench_judges_by_the_clips_that_evaluate_counts(lab, speech):
     assert windows.shape == (len(clips), 49, 40) and windows.dtype == np.float32
     model = lab.build('tc_resnet', TINY)
     assert lab.accuracy_of_tflite(conversion.to_float32(model)) == lab.accuracy(model)
+
+
+def test_a_bench_holds_its_work_folder_until_it_is_gone(speech, tmp_path):
+    code = 'import pathlib, sys; from kws_imu_ros.training.work_folder import hold\n'
+    code += 'hold(pathlib.Path(sys.argv[1]))'
+
+    def another() -> subprocess.CompletedProcess:
+        command = [sys.executable, '-c', code, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    bench = VoiceLab(speech, tmp_path)
+    assert f'Another run trains in {tmp_path}' in another().stderr
+    del bench
+    assert another().returncode == 0
 
 
 def test_the_same_seed_builds_the_same_network(lab):

@@ -9,20 +9,6 @@ from typing import TextIO
 from kws_imu_ros.errors import KwsImuError
 
 
-def make_work_folder(work: Path) -> None:
-    """
-    Make the folder, if it is not there.
-
-    Raises:
-        KwsImuError: it cannot be made.
-
-    """
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _not_made(work, error) from None
-
-
 def hold(work: Path) -> TextIO:
     """
     Make the folder and keep it until the file is closed; the kernel frees it if we die.
@@ -32,11 +18,11 @@ def hold(work: Path) -> TextIO:
             be made.
 
     """
-    make_work_folder(work)
     try:
+        work.mkdir(parents=True, exist_ok=True)
         lock = (work / 'lock').open('w')
     except OSError as error:
-        raise _not_made(work, error) from None
+        raise KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.') from None
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -45,7 +31,3 @@ def hold(work: Path) -> TextIO:
             f'Another run trains in {work}; wait for its end or give this one another --work.'
         ) from None
     return lock
-
-
-def _not_made(work: Path, error: OSError) -> KwsImuError:
-    return KwsImuError(f'Work folder {work} cannot be made: {error.strerror}.')

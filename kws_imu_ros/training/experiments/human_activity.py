@@ -39,7 +39,7 @@ from kws_imu_ros.training.loop import (
 )
 from kws_imu_ros.training.recipe import fingerprint
 from kws_imu_ros.training.splits import activity_split
-from kws_imu_ros.training.work_folder import make_work_folder
+from kws_imu_ros.training.work_folder import hold
 
 # It needs no speech; see `cli_experiment`.
 NEEDS_SPEECH = False
@@ -154,31 +154,31 @@ def _train(
         )
 
     stage = f'activity_{name}'
-    make_work_folder(options.work)
-    train_once(
-        options.work,
-        stage,
-        model,
-        fingerprint(
+    with hold(options.work):
+        train_once(
+            options.work,
             stage,
-            options.seed,
-            ARCHITECTURE,
-            CONFIG,
-            schedule,
-            AUGMENTATION,
-            activities_digest(recordings),
-        ),
-        lambda checkpoint: fit(
-            stage,
-            model.trainable_variables,
-            loss,
-            batches.batch,
-            schedule,
-            options.seed,
-            checkpoint,
             model,
-        ),
-    )
+            fingerprint(
+                stage,
+                options.seed,
+                ARCHITECTURE,
+                CONFIG,
+                schedule,
+                AUGMENTATION,
+                activities_digest(recordings),
+            ),
+            lambda checkpoint: fit(
+                stage,
+                model.trainable_variables,
+                loss,
+                batches.batch,
+                schedule,
+                options.seed,
+                checkpoint,
+                model,
+            ),
+        )
     windows, _ = batches.batch(CALIBRATION_WINDOWS, np.random.default_rng((options.seed, 1)))
     calibration = quantization.calibration_from_arrays(
         {model.input_names[0]: windows}, CALIBRATION_WINDOWS, options.seed

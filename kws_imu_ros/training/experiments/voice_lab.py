@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from kws_imu_ros.training.recipe import VOICE_LABELS, DistillationRecipe, finger
 from kws_imu_ros.training.speech_augmentation import SpeechAugmentation, SpeechBatches
 from kws_imu_ros.training.speech_data import load_noise, load_speech
 from kws_imu_ros.training.stages import branch_loss
-from kws_imu_ros.training.work_folder import make_work_folder
+from kws_imu_ros.training.work_folder import hold
 
 EVALUATION_BATCH = 256
 POOL_BATCH = 128
@@ -35,7 +36,8 @@ class VoiceLab:
     seed: of the initial weights and of every batch.
 
     Raises:
-        KwsImuError: the speech folder is missing or unfit, or the work folder cannot be made.
+        KwsImuError: the speech folder is missing or unfit, or the work folder cannot be made or is
+            in use.
 
     """
 
@@ -58,7 +60,8 @@ class VoiceLab:
             raise KwsImuError(
                 f'Speech folder {speech} does not exist; give the folder of word folders.'
             )
-        make_work_folder(work)
+        # Freed with the lab: two experiments in one folder would write each other's checkpoints.
+        weakref.finalize(self, hold(work).close)
 
     def build(self, architecture: str, config: Mapping[str, Any] | None = None) -> tf_keras.Model:
         """
