@@ -44,8 +44,11 @@ from kws_imu_ros import __version__
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.training.published import PUBLISHED
 
-# Colours that people with any colour vision tell apart (Paul Tol's bright scheme).
-COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#555555')
+# Colours that people with any colour vision tell apart (Paul Tol's bright scheme, two of others).
+COLOURS = (
+    *('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#555555'),
+    *('#332288', '#ee7733'),
+)
 OURS = '#d62728'
 MARKERS = 'osD^vPX*'
 # Below this a pruned network has collapsed; drawn, it would squeeze all others into one line.
