@@ -245,12 +245,16 @@ def criteria(
     accuracy = lab.accuracy(dense)
     coupling = Coupling(dense)
     cost = coupling.cost()
+
+    @functools.cache
+    def scores_of(criterion: str, seed: int) -> np.ndarray:
+        _told(f'{criterion}: scoring')
+        return score(criterion, coupling, bench.samples(SCORED_BATCHES, seed))
+
     rows: list[dict[str, Any]] = []
     for criterion in names:
         for seed in RANDOM_SEEDS if criterion == 'random' else (0,):
-            _told(f'{criterion}: scoring')
-            scored = PER_COST.get(criterion, criterion)
-            scores = score(scored, coupling, bench.samples(SCORED_BATCHES, seed))
+            scores = scores_of(PER_COST.get(criterion, criterion), seed)
             for share in SHARES:
                 budget = Budget(kind, share, per_cost=criterion in PER_COST)
                 removed = select_by_budget(coupling, scores, budget)
