@@ -47,8 +47,8 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            f'kws-imu = {PACKAGE}.cli:main',
-            *(f'{name} = {PACKAGE}.executables:{name}' for name in EXECUTABLES),
+            f'kws-imu = {PACKAGE}.commands.main:main',
+            *(f'{name} = {PACKAGE}.bringup.executables:{name}' for name in EXECUTABLES),
         ],
     },
 )

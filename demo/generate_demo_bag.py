@@ -42,18 +42,18 @@ from kws_imu_ros.bags.reading import (
     read_sensors,
     typestore,
 )
-from kws_imu_ros.bags.run_log import RunLog
-from kws_imu_ros.bags.scenario import Judgement, judge, load_scenario
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.nodes.conversions import (
+from kws_imu_ros.lab.data.gesture_data import ANGULAR_VELOCITY_LSB, motion_span, read_gesture
+from kws_imu_ros.lab.data.splits import gesture_split, speech_split
+from kws_imu_ros.messages.conversions import (
     BagMessages,
     audio_block_to_message,
     imu_sample_to_message,
 )
-from kws_imu_ros.training.gesture_data import ANGULAR_VELOCITY_LSB, motion_span, read_gesture
-from kws_imu_ros.training.splits import gesture_split, speech_split
+from kws_imu_ros.replay.run_log import RunLog
+from kws_imu_ros.replay.scenario import Judgement, judge, load_scenario
 
 HERE = Path(__file__).resolve().parent
 RATE = 16_000
@@ -327,7 +327,7 @@ def _choose(args: argparse.Namespace) -> None:
 def _judgements(args: argparse.Namespace) -> Iterator[tuple[str, Judgement]]:
     """Yield the verdict on the bag as it is and under each disturbance."""
     # Here, because only --choose needs the run-time rooms and a model.
-    from kws_imu_ros.bags.offline import load_controller, load_pipeline, replay_messages
+    from kws_imu_ros.replay.offline import load_controller, load_pipeline, replay_messages
 
     scenario = load_scenario(args.scenario)
     messages = list(read_sensors(args.bag))
@@ -415,7 +415,7 @@ def _is_weak(
     args: argparse.Namespace, text: str, event: dict, clip: str, level_dbfs: float
 ) -> bool:
     """Return whether a clip, with the event's gesture, is heard weakly and helped by it."""
-    from kws_imu_ros.bags.offline import load_pipeline
+    from kws_imu_ros.replay.offline import load_pipeline
 
     start_s, end_s = event['window_s'][0] - 2.5, event['window_s'][1]
     say = {'clip': clip, 'at_s': event['say']['at_s'] - start_s, 'level_dbfs': level_dbfs}

@@ -2,7 +2,7 @@
 
 import sys
 
-from kws_imu_ros.cli import main
+from kws_imu_ros.commands.main import main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -25,8 +25,8 @@ from launch.actions import (
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 
+from kws_imu_ros.bringup.robot_input import BAG, FILE, MICROPHONE, imu_parameters, parse_input
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.robot_input import BAG, FILE, MICROPHONE, imu_parameters, parse_input
 
 PACKAGE = 'kws_imu_ros'
 CONFIG = Path(get_package_share_directory(PACKAGE)) / 'config'

@@ -23,8 +23,8 @@ import soxr
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.audio.ring import SampleRing
-from kws_imu_ros.device_clock import DeviceClock
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.sensing.device_clock import DeviceClock
 
 SAMPLE_RATE = 16000
 SECOND_NS = 1_000_000_000

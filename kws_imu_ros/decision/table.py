@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
+from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.yaml_reading import YAML_PROBLEMS
 
 SCHEMA_VERSION = 1
 MAXIMUM_FILE_BYTES = 200_000

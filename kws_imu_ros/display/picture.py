@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from kws_imu_ros.bags.run_log import RunLog
-from kws_imu_ros.bags.scenario import Command, Judgement
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.replay.run_log import RunLog
+from kws_imu_ros.replay.scenario import Command, Judgement
 
 _MARGIN_M = 0.25
 _LEAST_EXTENT_M = 1.0

@@ -13,10 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from kws_imu_ros.bags.run_log import RunLog
-from kws_imu_ros.bags.scenario import Judgement
 from kws_imu_ros.decision.decision import Decision
 from kws_imu_ros.motion.velocity import Pose
+from kws_imu_ros.replay.run_log import RunLog
+from kws_imu_ros.replay.scenario import Judgement
 
 BAR_WIDTH = 18
 MAP_COLUMNS, MAP_ROWS = 30, 13

@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from kws_imu_ros.device_clock import DeviceClock
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import STANDARD_GRAVITY
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.serial_protocol import MICROS_MODULUS, SerialParser
 from kws_imu_ros.imu.window import G_UNITS_RANGE
+from kws_imu_ros.sensing.device_clock import DeviceClock
 
 SECOND_NS = 1_000_000_000
 DEGREE = math.pi / 180.0

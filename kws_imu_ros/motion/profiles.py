@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.velocity import Velocity
-from kws_imu_ros.yaml_reading import YAML_PROBLEMS
 
 SCHEMA_VERSION = 1
 

@@ -30,21 +30,21 @@ from std_msgs.msg import Bool, String, UInt32
 from std_srvs.srv import SetBool
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.messages.conversions import (
+    intent_from_message,
+    velocity_to_message,
+    velocity_to_stamped_message,
+)
 from kws_imu_ros.motion import controller as motion
 from kws_imu_ros.motion.controller import MotionController
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
-from kws_imu_ros.nodes.conversions import (
-    intent_from_message,
-    velocity_to_message,
-    velocity_to_stamped_message,
-)
-from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
-from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, declare
-from kws_imu_ros.nodes.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
-from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
 
 LONGEST_INTENT = 40
@@ -66,7 +66,7 @@ AXIS_PARAMETERS = (
 )
 
 
-class CommandNode(LeanNode):
+class CommandNode(BaseNode):
     """Turns `command` into `cmd_vel` within limits, as long as fusion is alive."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -26,22 +26,22 @@ from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table, with_offsets
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
-from kws_imu_ros.model.interpreter import Interpreter
-from kws_imu_ros.model.outputs import Posteriors
-from kws_imu_ros.nodes.conversions import (
+from kws_imu_ros.fusion.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
+from kws_imu_ros.messages.conversions import (
     audio_block_from_message,
     decision_to_message,
     imu_sample_from_message,
     intent_to_message,
     posterior_to_message,
 )
-from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
-from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import declare
-from kws_imu_ros.nodes.qos import AUDIO_QOS, DECISION_QOS, RELIABLE_QOS
-from kws_imu_ros.nodes.spinning import run_nodes
-from kws_imu_ros.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
+from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
+from kws_imu_ros.model.interpreter import Interpreter
+from kws_imu_ros.model.outputs import Posteriors
+from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
+from kws_imu_ros.nodes.runtime.parameters import declare
+from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
 
 ALIVE_PERIOD_S = 0.1
@@ -71,7 +71,7 @@ class _TimedInterpreter(Interpreter):
         return posteriors
 
 
-class FusionNode(LeanNode):
+class FusionNode(BaseNode):
     """Hears and sees; publishes `voice`, `gesture`, `decision`, `command` and `fusion_alive`."""
 
     def __init__(self, **kwargs: Any) -> None:

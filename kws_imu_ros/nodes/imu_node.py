@@ -19,9 +19,9 @@ from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.sources import ImuSource, Mpu6050Source, RecordingSource, SerialSource
 from kws_imu_ros.imu.window import ImuWindow
-from kws_imu_ros.nodes.conversions import imu_sample_to_message
-from kws_imu_ros.nodes.parameters import declare
-from kws_imu_ros.nodes.source_node import SourceNode, run_source_node
+from kws_imu_ros.messages.conversions import imu_sample_to_message
+from kws_imu_ros.nodes.runtime.parameters import declare
+from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node
 
 INPUTS = ('serial', 'mpu6050', 'file')
 CALIBRATION_NS = 2_000_000_000
@@ -29,7 +29,7 @@ CALIBRATION_NS = 2_000_000_000
 CALIBRATION_AGE_NS = 1_000_000_000
 
 
-class ImuNode(SourceNode):
+class ImuNode(SensorNode):
     """
     Publishes `imu/data_raw` per REP-145: m/s^2 with gravity, rad/s, no orientation.
 
@@ -202,7 +202,7 @@ class ImuNode(SourceNode):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the imu node until it is told to end or its recording has ended."""
-    sys.exit(run_source_node(ImuNode, arguments))
+    sys.exit(run_sensor_node(ImuNode, arguments))
 
 
 if __name__ == '__main__':

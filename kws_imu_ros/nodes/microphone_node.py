@@ -22,17 +22,17 @@ from kws_imu_ros.audio.sources import (
     check_microphone,
 )
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.nodes.conversions import audio_block_to_message
-from kws_imu_ros.nodes.parameters import declare
-from kws_imu_ros.nodes.qos import AUDIO_QOS
-from kws_imu_ros.nodes.source_node import Source, SourceNode, run_source_node
+from kws_imu_ros.messages.conversions import audio_block_to_message
+from kws_imu_ros.nodes.runtime.parameters import declare
+from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS
+from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, Source, run_sensor_node
 
 MICROPHONE = 'microphone'
 # Digital silence of this length is a muted microphone, not a quiet room.
 MUTED_S = 5.0
 
 
-class MicrophoneNode(SourceNode):
+class MicrophoneNode(SensorNode):
     """Publishes `audio`: 16 kHz mono int16 in blocks that are stamped, numbered and gapless."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -168,7 +168,7 @@ class MicrophoneNode(SourceNode):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the microphone node until it is told to end or its recording has ended."""
-    sys.exit(run_source_node(MicrophoneNode, arguments))
+    sys.exit(run_sensor_node(MicrophoneNode, arguments))
 
 
 if __name__ == '__main__':

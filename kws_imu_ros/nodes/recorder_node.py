@@ -21,11 +21,11 @@ from rclpy.qos import qos_profile_sensor_data
 from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, declare
-from kws_imu_ros.nodes.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.nodes.replay_node import message_class
-from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
+from kws_imu_ros.nodes.runtime.spinning import run_nodes
 
 TOPICS = {
     'audio': (AUDIO_TYPE, LOGGED_QOS),
@@ -43,7 +43,7 @@ _LONGEST_QUEUE = 30_000
 _LAST_WORDS_S = 0.05
 
 
-class RecorderNode(LeanNode):
+class RecorderNode(BaseNode):
     """
     Write topics to a bag until it is destroyed.
 

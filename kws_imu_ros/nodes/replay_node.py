@@ -37,23 +37,23 @@ from kws_imu_ros.bags.reading import (
 )
 from kws_imu_ros.bags.timing import StampMapper
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.nodes.conversions import (
+from kws_imu_ros.messages.conversions import (
     audio_block_from_message,
     audio_block_to_message,
     time_from_message,
     time_to_message,
 )
-from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import declare
-from kws_imu_ros.nodes.qos import AUDIO_QOS, RELIABLE_QOS
-from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.parameters import declare
+from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.spinning import run_nodes
 
 _CLOCK_STEP_NS = 10_000_000
 _WAKE_S = 0.2
 _QOS = {AUDIO_TYPE: AUDIO_QOS, IMU_TYPE: qos_profile_sensor_data}
 
 
-class ReplayNode(LeanNode):
+class ReplayNode(BaseNode):
     """
     Publish the messages of a bag at their times.
 

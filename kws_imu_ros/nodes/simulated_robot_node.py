@@ -21,22 +21,22 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.motion.differential_drive import DifferentialDrive
-from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
-from kws_imu_ros.motion.simulation import Arena, RobotParameters, SimulatedRobot
-from kws_imu_ros.motion.velocity import Pose, Velocity
-from kws_imu_ros.nodes.conversions import (
+from kws_imu_ros.messages.conversions import (
     joint_state_to_message,
     odometry_to_message,
     time_from_message,
     transform_to_message,
     velocity_from_message,
 )
-from kws_imu_ros.nodes.diagnostics import DiagnosticsPublisher, Report
-from kws_imu_ros.nodes.lean_node import LeanNode
-from kws_imu_ros.nodes.parameters import ENABLE_STAMPED_CMD_VEL, declare
-from kws_imu_ros.nodes.qos import NEWEST_QOS, RELIABLE_QOS
-from kws_imu_ros.nodes.spinning import run_nodes
+from kws_imu_ros.motion.differential_drive import DifferentialDrive
+from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
+from kws_imu_ros.motion.simulation import Arena, RobotParameters, SimulatedRobot
+from kws_imu_ros.motion.velocity import Pose, Velocity
+from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.runtime.qos import NEWEST_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.spinning import run_nodes
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -44,7 +44,7 @@ except ImportError:
     TFMessage = None
 
 
-class SimulatedRobotNode(LeanNode):
+class SimulatedRobotNode(BaseNode):
     """Follows `cmd_vel` in a walled arena."""
 
     def __init__(self, **kwargs: Any) -> None:

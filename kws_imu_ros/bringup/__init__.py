@@ -1,0 +1,1 @@
+"""Who runs where: the graph of a robot, composed or as processes."""

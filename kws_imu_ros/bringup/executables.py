@@ -1,0 +1,54 @@
+"""
+The executables of `ros2 run kws_imu_ros`, one function each.
+
+A node is imported when its function is called and not before: imports take a second or two on a
+small computer, and Ctrl-C during them ought to end in silence rather than in a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+
+
+def microphone() -> None:
+    """Run the microphone node."""
+    _run('nodes.microphone_node')
+
+
+def imu() -> None:
+    """Run the imu node."""
+    _run('nodes.imu_node')
+
+
+def fusion() -> None:
+    """Run the fusion node."""
+    _run('nodes.fusion_node')
+
+
+def command() -> None:
+    """Run the command node."""
+    _run('nodes.command_node')
+
+
+def simulated_robot() -> None:
+    """Run the simulated robot."""
+    _run('nodes.simulated_robot_node')
+
+
+def replay() -> None:
+    """Run the replay node."""
+    _run('nodes.replay_node')
+
+
+def robot() -> None:
+    """Run all nodes in one process."""
+    _run('bringup.composed_robot')
+
+
+def _run(module: str) -> None:
+    # Until the node listens to signals itself. An exception would do as well, if every library let
+    # it pass through its imports.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(importlib.import_module(f'kws_imu_ros.{module}').main())

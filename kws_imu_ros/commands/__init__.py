@@ -1,0 +1,1 @@
+"""The verbs of `kws-imu`: arguments in, lines out."""

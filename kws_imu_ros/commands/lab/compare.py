@@ -1,0 +1,83 @@
+"""`kws-imu compare MODEL...`: bundles and any other .tflite files side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from kws_imu_ros.errors import KwsImuError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    parser.add_argument(
+        'models', nargs='+', metavar='MODEL', help="a bundle's folder or name, or a .tflite file"
+    )
+    parser.add_argument(
+        '--runtime',
+        choices=('auto', 'litert', 'tflite_runtime'),
+        default='auto',
+        help='what to run them on; default: the fastest that is installed',
+    )
+    parser.add_argument('--threads', type=int, default=1, help='threads of one inference')
+    parser.add_argument('--rounds', type=int, default=40, help='timings of each model')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write everything as JSON')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and print; return 0."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from kws_imu_ros.console.native_output import silenced
+
+    with silenced():
+        from kws_imu_ros.lab.evaluation import comparison
+    from kws_imu_ros.console.progress import make_progress
+
+    if args.rounds < 1 or not 1 <= args.threads <= 64:
+        raise KwsImuError('Give at least one round, and from 1 to 64 threads.')
+    candidates = [comparison.load_candidate(model) for model in args.models]
+    with make_progress() as bars:
+        task = bars.add_task('timing by turns', note='')
+        rows, runtime = comparison.compare(
+            candidates,
+            args.runtime,
+            args.threads,
+            args.rounds,
+            lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    base = next((row.latency.low for row in rows if row.latency), None)
+    columns = ['bytes', 'gzipped', 'parameters', 'MACs', 'arena', 'quiet us', 'median us', 'speed']
+    table = Table(
+        Column('model', overflow='fold'),
+        'inputs',
+        *(Column(name, justify='right', no_wrap=True) for name in columns),
+        title=f'{runtime}, {args.threads} thread(s), {args.rounds} rounds by turns',
+    )
+    for row in rows:
+        timing = ['-', '-', '-']
+        if row.latency:
+            timing = [
+                f'{row.latency.low:.1f}',
+                f'{row.latency.median:.1f}',
+                f'{base / row.latency.low:.2f}x',
+            ]
+        sizes = (row.bytes, row.gzip_bytes, row.parameters, row.macs, row.arena_bytes)
+        table.add_row(row.name, row.precision, *(f'{size:,}' for size in sizes), *timing)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    print('Quiet: the 10th percentile, which other work here disturbs least; speed compares it.')
+    for row in rows:
+        if row.problem:
+            print(f'{row.name}: {row.problem}')
+    if args.json:
+        command = shlex.join(['kws-imu', *sys.argv[1:]])
+        data = comparison.to_json(rows, runtime, args.threads, command)
+        try:
+            args.json.write_text(json.dumps(data, indent=2) + '\n')
+        except OSError as error:
+            raise KwsImuError(f'{args.json} cannot be written: {error.strerror}.') from error
+    return 0

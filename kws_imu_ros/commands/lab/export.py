@@ -1,0 +1,46 @@
+"""`kws-imu export BUNDLE --c DIR`: C source for TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from kws_imu_ros.model.bundle import DEFAULT_NAME, find_bundle, load_bundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    parser.add_argument(
+        'model',
+        nargs='?',
+        default=DEFAULT_NAME,
+        help="a bundle's folder or name, or any .tflite file (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--c', type=Path, required=True, metavar='DIR', help='folder for the C header and sources'
+    )
+    parser.add_argument('--name', help='prefix of files and identifiers (default: the model name)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export and say what was written; return 0."""
+    from kws_imu_ros.console.native_output import silenced
+
+    with silenced():
+        from kws_imu_ros.lab.evaluation.comparison import read_model_file
+        from kws_imu_ros.lab.export import c_export
+
+    if args.model.endswith('.tflite'):
+        bundle, name = None, re.sub(r'\W', '_', Path(args.model).stem)
+        model_bytes = read_model_file(Path(args.model))
+    else:
+        bundle = load_bundle(find_bundle(args.model))
+        name, model_bytes = bundle.manifest.name, bundle.model_bytes
+    export = c_export.export_c(model_bytes, args.name or name, bundle)
+    for path in c_export.write_c(export, args.c):
+        print(f'{path}: {path.stat().st_size:,} bytes')
+    print(f'Model: {len(model_bytes):,} bytes of flash.')
+    print(f'Arena: about {export.arena_bytes:,} bytes of RAM (an estimate).')
+    print(f'Operators: {", ".join(export.operators)}.')
+    return 0

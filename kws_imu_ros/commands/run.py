@@ -1,0 +1,320 @@
+"""
+`kws-imu run`: the main job, from the demo, a microphone, a sound file or a bag to a moving robot.
+
+The real graph runs, by default composed in this process, with `--separate` as a process a node. A
+recorder leaves a bag of the run; an observer feeds the terminal, the verdict and the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, sensor_topics, summarize_bag
+from kws_imu_ros.bringup.robot_input import BAG, DEMO, FILE, RobotInput, parse_input
+from kws_imu_ros.display.picture import save_picture
+from kws_imu_ros.display.terminal import LineDisplay, TerminalDisplay, judgement_table
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.replay.run_log import RunLog
+from kws_imu_ros.replay.scenario import Judgement, judge, load_scenario
+from kws_imu_ros.resources import share_directory, share_path
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+CONFIGURED_NODES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot')
+
+
+@dataclass
+class Plan:
+    """
+    What to run.
+
+    source: where audio and IMU come from. output: folder of what is left. bag: folder of the bag
+    of the run, None to leave none. arena: of the simulated robot, m.
+    """
+
+    source: RobotInput
+    output: Path
+    bag: Path | None
+    log: RunLog
+    arena: tuple[float, float]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    source = parser.add_argument_group('input')
+    source.add_argument(
+        '--input',
+        default=DEMO,
+        metavar='INPUT',
+        help='demo, microphone, a sound file (wav, flac, ogg) or a bag; default: demo',
+    )
+    source.add_argument('--device', default='', help='microphone by index or name')
+    source.add_argument(
+        '--imu',
+        default='auto',
+        metavar='SOURCE',
+        help='wrist sensor: auto, none, serial, mpu6050 or a recording; default: auto',
+    )
+    source.add_argument('--audio-topic', default=AUDIO_TOPIC, help="a bag's audio topic")
+    source.add_argument('--imu-topic', default=IMU_TOPIC, help="a bag's IMU topic")
+    source.add_argument(
+        '--scenario', type=Path, help='what to expect of a bag; default: scenario.yaml beside it'
+    )
+    robot = parser.add_argument_group('robot')
+    robot.add_argument('--model', default='', help='bundle: its folder, or its name in models/')
+    robot.add_argument('--policy', default='', help='policy table instead of the shipped one')
+    robot.add_argument('--motion', default='', help='motion table instead of the shipped one')
+    robot.add_argument(
+        '--params-file', action='append', default=[], help='ROS parameters, after config/*.yaml'
+    )
+    robot.add_argument(
+        '--no-simulation', action='store_true', help='a real base takes cmd_vel instead'
+    )
+    robot.add_argument('--separate', action='store_true', help='one process a node')
+    output = parser.add_argument_group('output')
+    output.add_argument('--no-terminal', action='store_true', help='plain lines, nothing live')
+    output.add_argument(
+        '--output', type=Path, metavar='DIR', help='folder to leave things in; runs/<time>'
+    )
+    output.add_argument(
+        '--record', type=Path, metavar='DIR', help='folder of the bag of the run; OUTPUT/bag'
+    )
+    output.add_argument('--no-record', action='store_true', help='leave no bag')
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Run until the input ends or Ctrl-C; return the exit status.
+
+    0: what happened is what was expected (or nothing was); 1: it is not; 2: a problem, told in one
+    sentence; 130: interrupted before there could be a verdict.
+    """
+    plan = _plan(args)
+    console = Console()
+    live = console.is_terminal and not args.no_terminal
+    display = (
+        TerminalDisplay(plan.log, console, plan.arena) if live else LineDisplay(plan.log, console)
+    )
+    _say(console, f'input {args.input}, output in {plan.output}')
+    graph = _Graph(args, plan, display)
+    with display:
+        status = graph.run()
+    if status != 0:
+        return status
+    return _finish(plan, graph, console)
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    """Return what to run; what can be refused is refused before anything starts."""
+    source = parse_input(args.input)
+    scenario = None
+    if source.kind == BAG:
+        sensor_topics(summarize_bag(source.path), args.audio_topic, args.imu_topic)
+        beside = source.path.parent / 'scenario.yaml'
+        path = args.scenario or (beside if beside.is_file() else None)
+        scenario = load_scenario(path) if path else None
+    for path in args.params_file:
+        if not Path(path).is_file():
+            raise KwsImuError(f'There is no parameter file {path}; correct --params-file.')
+    if args.input == DEMO:
+        # A demo never drives somebody else's robot.
+        os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        if os.environ.get('ROS_DISTRO') == 'humble':  # It knows only the older name.
+            os.environ.setdefault('ROS_LOCALHOST_ONLY', '1')
+    output = args.output or Path('runs', time.strftime('%Y-%m-%d-%H-%M-%S'))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KwsImuError(
+            f'The folder {output} cannot be made ({error.strerror.lower()}); give one of yours '
+            'with --output.'
+        ) from error
+    bag = None if args.no_record else args.record or output / 'bag'
+    return Plan(source, output, bag, RunLog(scenario), _arena())
+
+
+def _arena() -> tuple[float, float]:
+    import yaml
+
+    path = share_path('config', 'simulated_robot.yaml')
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        parameters = content['/**/simulated_robot']['ros__parameters']
+        return float(parameters['arena_width']), float(parameters['arena_depth'])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise KwsImuError(f'{path} gives no arena_width and arena_depth; correct it.') from error
+
+
+class _Graph:
+    """The nodes of a run, and when it is over."""
+
+    def __init__(self, args: argparse.Namespace, plan: Plan, display: Any) -> None:
+        self._args = args
+        self._plan = plan
+        self._display = display
+        self._robot: Any = None
+        self.recorder: Any = None
+        self.completed = False
+
+    def run(self) -> int:
+        """Run all of it; return the exit status of the graph itself."""
+        # Here: rclpy takes its time to load, and a mistake in the options should not.
+        from kws_imu_ros.nodes.runtime.spinning import run_nodes
+
+        try:
+            return run_nodes(self._create, self._ros_arguments(), finished=self._finished)
+        finally:
+            if self._args.separate and self._robot is not None:
+                self._robot.close()
+
+    def _ros_arguments(self) -> list[str]:
+        args = self._args
+        # Warnings come to the display through /rosout.
+        arguments = ['--ros-args', '--log-level', 'warn', '--disable-stdout-logs']
+        config = share_directory() / 'config'
+        files = [config / f'{name}.yaml' for name in CONFIGURED_NODES]
+        for path in (*filter(Path.is_file, files), *args.params_file):
+            arguments += ['--params-file', str(path)]
+        source = self._plan.source
+        values = {
+            'fusion:model': args.model,
+            'fusion:policy_file': args.policy,
+            'command:motion_file': args.motion,
+            'microphone:device': args.device,
+            'microphone:input': str(source.path) if source.kind == FILE else '',
+            'replay:audio_topic': args.audio_topic,
+            'replay:imu_topic': args.imu_topic,
+        }
+        for name, value in values.items():
+            if value:
+                # In quotes: a device `3` is the text 3.
+                arguments += ['-p', f'{name}:={json.dumps(value)}']
+        return arguments
+
+    def _create(self, nodes: list[Node]) -> None:
+        from kws_imu_ros.nodes.recorder_node import RecorderNode
+        from kws_imu_ros.nodes.run_monitor_node import RunMonitorNode
+        from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
+
+        plan = self._plan
+        stamped = self._stamped()
+        # First in, last out: they see the robot's last words.
+        if plan.bag is not None:
+            recording = {'bag': str(plan.bag), ENABLE_STAMPED_CMD_VEL: stamped}
+            self.recorder = RecorderNode(parameter_overrides=_overrides(recording))
+            nodes.append(self.recorder)
+        display = self._display
+        nodes.append(
+            RunMonitorNode(
+                plan.log, display.decided, display.warned, display.update, stamped=stamped
+            )
+        )
+        self._robot = self._make_robot()
+        self._robot.create(nodes)
+        if self._robot.replay is None:
+            plan.log.start_ns = nodes[0].get_clock().now().nanoseconds
+
+    def _stamped(self) -> bool:
+        """
+        Return whether cmd_vel carries TwistStamped, by the parameters of those at its ends.
+
+        Raises:
+            KwsImuError: the ends differ, or a value does not fit.
+
+        """
+        from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, read_ahead
+
+        command = read_ahead('command', ENABLE_STAMPED_CMD_VEL, False)
+        if self._args.no_simulation:
+            return command
+        if command != read_ahead('simulated_robot', ENABLE_STAMPED_CMD_VEL, False):
+            raise KwsImuError(
+                f'The parameter {ENABLE_STAMPED_CMD_VEL} of command and of simulated_robot differ; '
+                'set both alike.'
+            )
+        return command
+
+    def _make_robot(self) -> Any:
+        from kws_imu_ros.bringup.composed_robot import ComposedRobot, RobotOptions
+        from kws_imu_ros.bringup.multi_process_robot import MultiProcessRobot
+
+        args = self._args
+        options = RobotOptions(
+            input=args.input, imu=args.imu, model=args.model, simulate=not args.no_simulation
+        )
+        if args.separate:
+            return MultiProcessRobot(options, self._ros_arguments())
+        return ComposedRobot(options)
+
+    def _finished(self) -> bool:
+        log, replay = self._plan.log, self._robot.replay
+        if log.start_ns is None and replay is not None:
+            log.start_ns = replay.started_ns
+        log.input_ended = self._robot.input_ended
+        self.completed = self._robot.finished()
+        return self.completed
+
+
+def _overrides(parameters: dict[str, Any]) -> list[Any]:
+    from rclpy.parameter import Parameter
+
+    return [Parameter(name, value=value) for name, value in parameters.items()]
+
+
+def _finish(plan: Plan, graph: _Graph, console: Console) -> int:
+    """Print the verdict, leave the picture; return the exit status."""
+    log = plan.log
+    judgement = None
+    if log.scenario is not None and graph.completed:
+        judgement = judge(log.scenario, log.judged_commands(), log.motions)
+        console.print(judgement_table(judgement))
+    picture = plan.output / 'path.png'
+    try:
+        save_picture(log, picture, judgement, plan.arena)
+        _say(console, f'picture of the path: {picture}')
+    except KwsImuError as error:
+        print(f'kws-imu: {error}', file=sys.stderr)
+    if graph.recorder is not None:
+        if graph.recorder.error is not None:
+            print(f'kws-imu: {graph.recorder.error}', file=sys.stderr)
+        _say(console, f'bag of the run: {plan.bag}')
+    if judgement is not None:
+        return _verdict(judgement, log, console)
+    if plan.source.kind == BAG and not graph.completed:
+        print('kws-imu: interrupted; the robot is stopped.', file=sys.stderr)
+        return 128 + signal.SIGINT
+    _say(console, f'{len(log.commands)} commands, {log.distance():.2f} m driven')
+    return 0
+
+
+def _verdict(judgement: Judgement, log: RunLog, console: Console) -> int:
+    right = sum(verdict.passed for verdict in judgement.verdicts)
+    console.print(
+        f'{right} of {len(judgement.verdicts)} events as expected, {len(judgement.stray)} stray '
+        f'commands, {log.distance():.2f} m driven',
+        highlight=False,
+        style='bold green' if judgement.passed else 'bold red',
+    )
+    overload = log.overload()
+    if overload and not judgement.passed:
+        _say(
+            console,
+            f'This machine fell behind real time ({overload}), which is not what the robot was to '
+            'show; try again when the machine is less busy, or use `kws-imu replay BAG --offline`.',
+        )
+    return 0 if judgement.passed else 1
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""What long work says on a terminal."""

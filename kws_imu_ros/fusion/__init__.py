@@ -1,0 +1,1 @@
+"""From sound and motion to decisions: the pipeline."""

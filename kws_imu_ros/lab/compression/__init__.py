@@ -1,0 +1,1 @@
+"""Pruning, quantization, factorization, folding and distillation."""

@@ -1,0 +1,1 @@
+"""Layouts and loaders of recordings, and how people are split."""

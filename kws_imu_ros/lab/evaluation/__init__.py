@@ -1,0 +1,1 @@
+"""Measuring models on recordings, without TensorFlow."""

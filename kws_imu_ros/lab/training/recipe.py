@@ -1,0 +1,354 @@
+"""
+A recipe: everything that decides what a training run makes, in one YAML file.
+
+The sections are the stages in the order they run. Only voice, gesture, fusion and quantize must be
+there; teachers, pruning, folding of group normalization, quantization-aware training and the policy
+of thresholds may be left out. A stage is run again only when its section, the data it reads or a
+stage before it has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.lab.compression.pruning import BUDGETS, CRITERIA
+from kws_imu_ros.lab.training.imu_augmentation import ImuAugmentation
+from kws_imu_ros.lab.training.loop import Schedule
+from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation
+
+VOICE_LABELS = ('left', 'right', 'up', 'down', 'go', 'stop', 'yes', 'no', 'unknown', 'silence')
+GESTURE_LABELS = ('swipe_left', 'swipe_right', 'swipe_up', 'swipe_down', 'none')
+QUANTIZE_MODES = ('int8', 'qat')
+INTENT_LABELS = ('left', 'right', 'up', 'down', 'go', 'stop', 'yes', 'no', 'none')
+
+
+@dataclass(frozen=True)
+class BranchRecipe:
+    """One branch: architecture by name, its configuration, and how it learns."""
+
+    architecture: str
+    config: Mapping[str, Any]
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class TeacherRecipe(BranchRecipe):
+    """
+    A large network that only teaches.
+
+    members: so many are trained, from seeds that follow each other, and their softened posteriors
+    are averaged (an ensemble as teacher, Hinton, Vinyals, Dean, 2015).
+    """
+
+    members: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the number of members."""
+        if self.members < 1:
+            raise KwsImuError(f'members is {self.members}; a teacher has at least 1.')
+
+
+@dataclass(frozen=True)
+class DistillationRecipe:
+    """How a branch learns from its teacher: softened posteriors and their share."""
+
+    temperature: float = 2.0
+    weight: float = 0.7
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.temperature <= 0.0 or not 0.0 <= self.weight <= 1.0:
+            raise KwsImuError(
+                f'temperature is {self.temperature} and weight {self.weight}; temperature must be '
+                f'above 0 and weight from 0 to 1.'
+            )
+
+
+@dataclass(frozen=True)
+class PruningRecipe:
+    """
+    How a trained branch becomes a smaller one.
+
+    budget: what may remain, one of parameters, macs, bytes (of the int8 file, estimated): a share
+    of the dense branch when below 1, else a count.
+    schedule: fine-tuning at the end. criterion: a key of `pruning.CRITERIA`. rounds: the cost falls
+    by the same factor in each; round_schedule fine-tunes after every round but the last.
+    cooldown: a stage after that, for ending in small steps.
+    calibration_clips: examples the criterion looks at. keep_share: the share of its channels that
+    every width keeps. multiple: widths become multiples of it.
+    per_cost: channels go that matter least for what they cost, not those that matter least.
+    from_dense: the dense branch teaches the pruned one; if left out, only where it had no teacher.
+    """
+
+    budget: Mapping[str, float]
+    schedule: Schedule
+    criterion: str = 'taylor'
+    rounds: int = 1
+    round_schedule: Schedule | None = None
+    calibration_clips: int = 512
+    keep_share: float = 0.1
+    multiple: int = 1
+    per_cost: bool = False
+    from_dense: bool | None = None
+    cooldown: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the network."""
+        budget = self.budget
+        if not isinstance(budget, Mapping) or len(budget) != 1 or next(iter(budget)) not in BUDGETS:
+            raise KwsImuError(
+                f'budget is {budget!r}; it must name one of {", ".join(BUDGETS)} and what may '
+                f'remain, such as {{parameters: 0.5}}.'
+            )
+        ((kind, limit),) = budget.items()
+        number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+        if not number or not limit > 0 or limit == 1:
+            raise KwsImuError(
+                f'budget: {kind} is {limit!r}; it must be a share between 0 and 1 of the dense '
+                f'branch, or a count.'
+            )
+        if self.criterion not in CRITERIA:
+            raise KwsImuError(
+                f'criterion {self.criterion!r} is unknown; choose from {", ".join(CRITERIA)}.'
+            )
+        if self.rounds < 1:
+            raise KwsImuError(f'rounds is {self.rounds}; pruning takes at least 1.')
+        if self.rounds > 1 and self.round_schedule is None:
+            raise KwsImuError(
+                f"rounds is {self.rounds} but 'round_schedule' is missing; it says how the branch "
+                f'is fine-tuned after every round but the last.'
+            )
+        if self.calibration_clips < 1:
+            raise KwsImuError('calibration_clips is 0; a criterion needs at least 1.')
+        if not 0.0 <= self.keep_share < 1.0 or self.multiple < 1:
+            raise KwsImuError(
+                f'keep_share is {self.keep_share} and multiple {self.multiple}; keep_share must be '
+                f'at least 0 and below 1, multiple at least 1.'
+            )
+
+
+@dataclass(frozen=True)
+class FoldRecipe:
+    """
+    How group normalization becomes batch normalization, which folds into the convolutions.
+
+    calibration_clips: examples whose statistics are taken. schedule: fine-tuning afterwards.
+    """
+
+    schedule: Schedule
+    calibration_clips: int = 512
+
+    def __post_init__(self) -> None:
+        """Check that there is something to take statistics of."""
+        if self.calibration_clips < 1:
+            raise KwsImuError('calibration_clips is 0; folding needs at least 1.')
+
+
+@dataclass(frozen=True)
+class FusionRecipe:
+    """
+    The fusion head.
+
+    width: channels each sense is projected to. voice_dropout, gesture_dropout: share of the pairs
+    in which that sense is missing. snr_db: range of the words' signal-to-noise ratio; where words
+    drown, the head learns to trust the hand.
+    """
+
+    width: int
+    voice_dropout: float
+    gesture_dropout: float
+    schedule: Schedule
+    snr_db: tuple[float, float] = (-3.0, 25.0)
+
+
+@dataclass(frozen=True)
+class QuantizeRecipe:
+    """
+    Full int8.
+
+    mode: 'int8' takes ranges from pairs after training; 'qat' learns them, and weights that bear
+    rounding, in quantization-aware training by `schedule`. calibration_pairs: how many pairs.
+    """
+
+    mode: str = 'int8'
+    calibration_pairs: int = 500
+    schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        """Check the mode and what it needs."""
+        if self.mode not in QUANTIZE_MODES:
+            raise KwsImuError(
+                f'mode {self.mode!r} is unknown; choose from {", ".join(QUANTIZE_MODES)}.'
+            )
+        if self.mode == 'qat' and self.schedule is None:
+            raise KwsImuError("mode is 'qat' but 'schedule' is missing; it says how long to train.")
+
+
+@dataclass(frozen=True)
+class ThresholdsRecipe:
+    """
+    How the words' thresholds are chosen over long audio.
+
+    Fewest rejects at so many false accepts an hour; more are allowed where the rejects would be
+    above `most_rejects`.
+    """
+
+    false_accepts_per_hour: float = 1.0
+    most_rejects: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.false_accepts_per_hour <= 0.0 or not 0.0 < self.most_rejects <= 1.0:
+            raise KwsImuError(
+                f'false_accepts_per_hour is {self.false_accepts_per_hour} and most_rejects '
+                f'{self.most_rejects}; both must be above 0 and most_rejects at most 1.'
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    A whole recipe; see the module.
+
+    gesture_threshold: smoothed posterior from which a gesture acts without a word, for the bundle.
+    """
+
+    name: str
+    version: str
+    seed: int
+    voice: BranchRecipe
+    gesture: BranchRecipe
+    fusion: FusionRecipe
+    quantize: QuantizeRecipe
+    teacher: TeacherRecipe | None = None
+    distillation: DistillationRecipe = field(default_factory=DistillationRecipe)
+    voice_pruning: PruningRecipe | None = None
+    gesture_teacher: TeacherRecipe | None = None
+    gesture_distillation: DistillationRecipe = field(default_factory=DistillationRecipe)
+    gesture_pruning: PruningRecipe | None = None
+    fold: FoldRecipe | None = None
+    thresholds: ThresholdsRecipe = field(default_factory=ThresholdsRecipe)
+    speech_augmentation: SpeechAugmentation = field(default_factory=SpeechAugmentation)
+    imu_augmentation: ImuAugmentation = field(default_factory=ImuAugmentation)
+    gesture_threshold: float = 0.7
+    voice_labels: tuple[str, ...] = VOICE_LABELS
+    gesture_labels: tuple[str, ...] = GESTURE_LABELS
+    intent_labels: tuple[str, ...] = INTENT_LABELS
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON data, for the manifest."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def fingerprint(*parts: Any) -> str:
+    """
+    Return a digest of JSON data and dataclasses, to tell whether a stage's inputs changed.
+
+    Fields left at their defaults do not count, so that a new setting spoils no finished stage.
+    """
+    text = json.dumps([_changed(part) for part in parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _changed(part: Any) -> Any:
+    """Return a dataclass as a mapping of what differs from its defaults, anything else as it is."""
+    if not dataclasses.is_dataclass(part):
+        return part
+    return {
+        f.name: _changed(getattr(part, f.name))
+        for f in dataclasses.fields(part)
+        if f.default is dataclasses.MISSING or getattr(part, f.name) != f.default
+    }
+
+
+def load_recipe(path: Path) -> Recipe:
+    """
+    Load a recipe.
+
+    Raises:
+        KwsImuError: the file is missing, is not YAML, or has an unknown, missing or unfit field;
+            the sentence names it.
+
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise KwsImuError(f'Recipe {path} cannot be read: {error.strerror}.') from None
+    except YAML_PROBLEMS as error:
+        raise KwsImuError(f'Recipe {path} is not YAML ({" ".join(str(error).split())}).') from None
+    if not isinstance(data, dict):
+        raise KwsImuError(f'Recipe {path} must be a mapping of sections; see config/training/.')
+    return _build(Recipe, data, str(path))
+
+
+_NESTED = {
+    'voice': BranchRecipe,
+    'teacher': TeacherRecipe,
+    'voice_pruning': PruningRecipe,
+    'gesture': BranchRecipe,
+    'gesture_teacher': TeacherRecipe,
+    'gesture_distillation': DistillationRecipe,
+    'gesture_pruning': PruningRecipe,
+    'fusion': FusionRecipe,
+    'fold': FoldRecipe,
+    'quantize': QuantizeRecipe,
+    'thresholds': ThresholdsRecipe,
+    'distillation': DistillationRecipe,
+    'speech_augmentation': SpeechAugmentation,
+    'imu_augmentation': ImuAugmentation,
+    'schedule': Schedule,
+    'round_schedule': Schedule,
+    'cooldown': Schedule,
+}
+
+
+def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
+    """Build a dataclass of plain data, naming what does not fit."""
+    if not isinstance(data, Mapping):
+        raise KwsImuError(f'{where} must be a mapping; see config/training/ for an example.')
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    values = {}
+    for key, value in data.items():
+        if key not in fields:
+            raise KwsImuError(f'{where}: {key!r} is unknown; choose from {", ".join(fields)}.')
+        if key in _NESTED:
+            value = None if value is None else _build(_NESTED[key], value, f'{where}: {key}')
+        elif isinstance(value, list):
+            value = tuple(value)
+        _check(fields[key], value, f'{where}: {key}')
+        values[key] = value
+    for name, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if name not in values and required:
+            raise KwsImuError(f'{where}: {name!r} is missing; see config/training/ for an example.')
+    try:
+        return kind(**values)
+    except KwsImuError as error:
+        raise KwsImuError(f'{where}: {error}') from None
+
+
+def _check(f: dataclasses.Field, value: Any, where: str) -> None:
+    """Check plain values against the field's annotation."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if f.type == 'int' and not (isinstance(value, int) and number and value >= 0):
+        raise KwsImuError(f'{where} is {value!r}; it must be a whole number, 0 or more.')
+    if f.type == 'float' and not number:
+        raise KwsImuError(f'{where} is {value!r}; it must be a number.')
+    if f.type in ('bool', 'bool | None') and not isinstance(value, bool):
+        raise KwsImuError(f'{where} is {value!r}; it must be true or false.')
+    if f.type == 'str' and not (isinstance(value, str) and value):
+        raise KwsImuError(f'{where} is {value!r}; it must be text.')
+    if f.type == 'tuple[float, float]':
+        pair = isinstance(value, tuple) and len(value) == 2
+        if not pair or not all(isinstance(v, (int, float)) for v in value) or value[0] > value[1]:
+            raise KwsImuError(f'{where} is {value!r}; it must be [lowest, highest].')

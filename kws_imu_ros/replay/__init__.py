@@ -1,0 +1,1 @@
+"""Offline replay of bags, scenarios and verdicts."""

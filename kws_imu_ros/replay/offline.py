@@ -1,0 +1,302 @@
+"""
+Offline replay: a bag straight into the pipeline, the motion controller and the kinematics.
+
+The objects are those of the live graph, fed in the order of recording with the bag's time for a
+clock, so the result is the same to the byte on every run, and comes far faster than real time. What
+is left out is what only hardware has: delays, noise and walls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kws_imu_ros.audio.block import AudioBlock
+from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, SensorMessage, read_sensors
+from kws_imu_ros.bags.timing import StampMapper
+from kws_imu_ros.decision.decision import Decision
+from kws_imu_ros.decision.policy import Policy
+from kws_imu_ros.decision.table import load_table
+from kws_imu_ros.fusion.pipeline import FusionPipeline, Step
+from kws_imu_ros.model.bundle import find_bundle, load_bundle
+from kws_imu_ros.model.interpreter import Interpreter
+from kws_imu_ros.motion.controller import DRIVING, STANDING, STOPPING, MotionController
+from kws_imu_ros.motion.differential_drive import move
+from kws_imu_ros.motion.profiles import load_motion_table
+from kws_imu_ros.motion.velocity import Pose, Velocity
+from kws_imu_ros.replay.run_log import RunLog
+from kws_imu_ros.replay.scenario import Judgement, Motion
+from kws_imu_ros.resources import share_path
+
+CONTROL_PERIOD_NS = 50_000_000
+HEALTH_PERIOD_NS = 1_000_000_000
+# After the last message the robot may go on for the life of its last command.
+LONGEST_TAIL_NS = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class ReplayEvent:
+    """
+    Something that happened in a replay.
+
+    time_ns: from the start of the bag. kind: 'decision', 'command', 'motion', 'health' or
+    'summary'. fields: what there is to say, in plain JSON types.
+    """
+
+    time_ns: int
+    kind: str
+    fields: dict[str, Any]
+
+    def to_json(self) -> str:
+        """Return one line of JSON, the same for the same event."""
+        return json.dumps({'t': round(self.time_ns / 1e9, 6), 'event': self.kind, **self.fields})
+
+    def to_line(self) -> str:
+        """Return one line for people."""
+        if self.kind == 'summary':
+            return '\n'.join(f'{name}: {value}' for name, value in self.fields.items())
+        if self.kind == 'decision':
+            what = self.fields['intent'] or self.fields['outcome']
+            text = f'{what} [{self.fields["rule"]}] {self.fields["reason"]}'
+        elif self.kind == 'command':
+            text = self.fields['reason']
+        elif self.kind == 'motion':
+            text = f'{self.fields["state"]} {self.fields["intent"]}'.rstrip()
+        else:
+            text = ' '.join(self.fields['problems']) or 'all is well'
+        return f'{self.time_ns / 1e9:7.2f} s  {self.kind:<8}  {text}'
+
+
+def load_pipeline(model: str = '', policy_file: str = '') -> FusionPipeline:
+    """
+    Return a pipeline of a bundle (name or folder) and a policy table; '' means the shipped one.
+
+    Raises:
+        KwsImuError: bundle or table are missing or wrong, or no runtime for the network is here.
+
+    """
+    interpreter = Interpreter(load_bundle(find_bundle(model) if model else find_bundle()))
+    manifest = interpreter.manifest
+    table = load_table(Path(policy_file) if policy_file else share_path('config', 'policy.yaml'))
+    return FusionPipeline(interpreter, Policy(table, manifest.labels, manifest.thresholds))
+
+
+def load_controller(motion_file: str = '') -> MotionController:
+    """
+    Return a motion controller at rest; '' means the shipped table.
+
+    Raises:
+        KwsImuError: the table is missing or wrong.
+
+    """
+    path = Path(motion_file) if motion_file else share_path('config', 'motion.yaml')
+    return MotionController(load_motion_table(path))
+
+
+def replay_offline(
+    bag: Path,
+    pipeline: FusionPipeline,
+    controller: MotionController,
+    log: RunLog | None = None,
+    audio_topic: str = AUDIO_TOPIC,
+    imu_topic: str = IMU_TOPIC,
+) -> Iterator[ReplayEvent]:
+    """
+    Yield what happens when a bag is played, event by event and at last the summary.
+
+    pipeline, controller: newly made; they are used up. log: filled on the way, for a picture or a
+    verdict.
+
+    Raises:
+        KwsImuError: the bag cannot be read, or holds what the pipeline refuses.
+
+    """
+    return replay_messages(read_sensors(bag, audio_topic, imu_topic), pipeline, controller, log)
+
+
+def replay_messages(
+    messages: Iterable[SensorMessage],
+    pipeline: FusionPipeline,
+    controller: MotionController,
+    log: RunLog | None = None,
+) -> Iterator[ReplayEvent]:
+    """
+    Yield what happens when messages come in this order; see `replay_offline`.
+
+    Raises:
+        KwsImuError: a message is one that the pipeline refuses.
+
+    """
+    return _Replay(pipeline, controller, log or RunLog()).play(messages)
+
+
+class _Replay:
+    """The state of one replay."""
+
+    def __init__(self, pipeline: FusionPipeline, controller: MotionController, log: RunLog) -> None:
+        self._pipeline = pipeline
+        self._controller = controller
+        self._log = log
+        self._stamps = StampMapper()
+        self._digest = hashlib.sha256()
+        self._outcomes: Counter[str] = Counter()
+        self._pose = Pose()
+        self._velocity = Velocity()
+        self._state = STANDING
+        self._moved_ns = 0
+        self._sentences: tuple[str, ...] = ()
+        labels = pipeline.labels
+        self._voice_labels, self._gesture_labels = labels['voice'], labels['gesture']
+
+    def play(self, messages: Iterable[SensorMessage]) -> Iterator[ReplayEvent]:
+        now_ns = control_ns = 0
+        health_ns = HEALTH_PERIOD_NS
+        for message in messages:
+            now_ns = message.stamp_ns
+            if self._log.start_ns is None:
+                self._log.start_ns = self._moved_ns = control_ns = now_ns
+                health_ns = now_ns + HEALTH_PERIOD_NS
+            while control_ns <= now_ns:
+                yield from self._control(control_ns)
+                if control_ns >= health_ns:
+                    yield from self._look_after_health(control_ns)
+                    health_ns += HEALTH_PERIOD_NS
+                control_ns += CONTROL_PERIOD_NS
+            for step in self._push(message):
+                yield from self._take(step, now_ns)
+        end_ns = now_ns
+        while self._state in (DRIVING, STOPPING) and control_ns < end_ns + LONGEST_TAIL_NS:
+            yield from self._control(control_ns)
+            control_ns += CONTROL_PERIOD_NS
+        yield self._summary(end_ns)
+
+    def _push(self, message: SensorMessage) -> list[Step]:
+        content = message.content
+        is_audio = isinstance(content, AudioBlock)
+        topic = AUDIO_TOPIC if is_audio else IMU_TOPIC
+        stamp_ns = self._stamps.map(topic, message.stamp_ns, content.stamp_ns)
+        if stamp_ns != content.stamp_ns:
+            content = replace(content, stamp_ns=stamp_ns)
+        return self._pipeline.push_audio(content) if is_audio else self._pipeline.push_imu(content)
+
+    def _take(self, step: Step, now_ns: int) -> Iterator[ReplayEvent]:
+        log = self._log
+        for posterior in (step.voice, step.gesture, step.intent):
+            self._digest.update(posterior.tobytes())
+        log.voice = (self._voice_labels, step.voice)
+        log.gesture = (self._gesture_labels, step.gesture)
+        log.level_dbfs = step.level_dbfs
+        log.posteriors.append((log.time_of(step.stamp_ns), step.voice, step.gesture))
+        decision = step.decision
+        if decision is None:
+            return
+        time_s = log.time_of(decision.stamp_ns)
+        log.decisions.append((time_s, decision))
+        self._outcomes[decision.outcome] += 1
+        yield self._event(decision.stamp_ns, 'decision', _decision_fields(decision))
+        if decision.outcome != 'accept':
+            return
+        result = self._controller.command(decision.intent, now_ns, now_ns)
+        log.commands.append((log.time_of(now_ns), decision.intent))
+        yield self._event(
+            now_ns,
+            'command',
+            {'intent': decision.intent, 'accepted': result.accepted, 'reason': result.reason},
+        )
+        # As the command node does: start and stop are felt at once, not at the next period.
+        yield from self._control(now_ns)
+
+    def _control(self, now_ns: int) -> Iterator[ReplayEvent]:
+        for step in self._pipeline.tick(now_ns):
+            yield from self._take(step, now_ns)
+        log, controller = self._log, self._controller
+        self._pose = move(self._pose, self._velocity, (now_ns - self._moved_ns) / 1e9)
+        self._moved_ns = now_ns
+        controller.heartbeat(now_ns)
+        velocity = self._velocity = controller.update(now_ns)
+        log.now_s = time_s = log.time_of(now_ns)
+        log.velocity, log.pose = velocity, self._pose
+        log.motions.append(Motion(time_s, velocity.linear_x, velocity.angular_z))
+        log.path.append((time_s, self._pose))
+        if controller.state != self._state:
+            self._state = controller.state
+            yield self._event(
+                now_ns,
+                'motion',
+                {
+                    'state': self._state,
+                    'intent': controller.active_intent,
+                    **_rounded(asdict(velocity)),
+                    'pose': _rounded(asdict(self._pose)),
+                },
+            )
+
+    def _look_after_health(self, now_ns: int) -> Iterator[ReplayEvent]:
+        sentences = self._pipeline.health.sentences()
+        if sentences != self._sentences:
+            self._sentences = sentences
+            yield self._event(now_ns, 'health', {'problems': list(sentences)})
+
+    def _summary(self, end_ns: int) -> ReplayEvent:
+        log = self._log
+        health = self._pipeline.health
+        commands: Counter[str] = Counter(intent for _, intent in log.commands)
+        return self._event(
+            end_ns,
+            'summary',
+            {
+                'hops': health.hops,
+                'audio_blocks': health.audio_blocks,
+                'imu_samples': health.imu.received,
+                'decisions': dict(sorted(self._outcomes.items())),
+                'commands': dict(sorted(commands.items())),
+                'distance_m': round(log.distance(), 6),
+                'pose': _rounded(asdict(self._pose)),
+                'problems': list(health.sentences()),
+                'posteriors_sha256': self._digest.hexdigest(),
+            },
+        )
+
+    def _event(self, stamp_ns: int, kind: str, fields: dict[str, Any]) -> ReplayEvent:
+        return ReplayEvent(stamp_ns - (self._log.start_ns or 0), kind, fields)
+
+
+def judgement_fields(judgement: Judgement) -> dict[str, Any]:
+    """Return a verdict in plain JSON types."""
+    return {
+        'passed': judgement.passed,
+        'as_expected': sum(verdict.passed for verdict in judgement.verdicts),
+        'events': len(judgement.verdicts),
+        'wrong': {v.event.name: v.why for v in judgement.verdicts if not v.passed},
+        'stray': [[round(c.time_s, 6), c.intent] for c in judgement.stray],
+    }
+
+
+def _decision_fields(decision: Decision) -> dict[str, Any]:
+    return {
+        'outcome': decision.outcome,
+        'intent': decision.intent,
+        'rule': decision.rule,
+        'reason': decision.reason,
+        **{
+            name: [score.label, round(float(score.score), 6)]
+            for name, score in (
+                ('heard', decision.heard),
+                ('seen', decision.seen),
+                ('fused', decision.fused),
+            )
+        },
+    }
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    # Minus zero is zero to people.
+    return {
+        name: round(value, 6) if math.isfinite(value) else None for name, value in values.items()
+    }

@@ -1,0 +1,1 @@
+"""What every sensor's source shares."""

@@ -1,1 +1,0 @@
-"""Offline training: data, architectures, compression, evaluation and the model registry."""

@@ -1,0 +1,380 @@
+"""The fusion node in a real graph: what it publishes, and that nothing that arrives ends it."""
+
+import itertools
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Imu
+from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
+
+from kws_imu_ros.audio.block import AudioBlock
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.imu.sample import ImuSample
+from kws_imu_ros.messages.conversions import (
+    audio_block_to_message,
+    decision_from_message,
+    imu_sample_to_message,
+    posterior_from_message,
+)
+from kws_imu_ros.nodes.fusion_node import FusionNode
+from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS
+
+RATE = 16000
+BLOCK = 320
+SECOND_NS = 1_000_000_000
+POLICY = Path(__file__).resolve().parents[2] / 'config' / 'policy.yaml'
+
+
+@pytest.fixture
+def fusion(ros_context, bundle_directory: Path, probe):
+    node = make_fusion(ros_context, bundle_directory)
+    probe.add_node(node)
+    yield node
+    node.destroy_node()
+
+
+def make_fusion(context, bundle_directory: Path, **parameters) -> FusionNode:
+    values = {'model': str(bundle_directory)} | parameters
+    return FusionNode(
+        context=context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+    )
+
+
+class Senses:
+    """Publishes audio and IMU into the graph, as fast as fusion takes it."""
+
+    # Well below the depth of the queues that fusion reads from.
+    MOST_WAITING = 20
+
+    def __init__(self, probe, fusion: FusionNode) -> None:
+        self._probe = probe
+        self._fusion = fusion
+        self.now_ns = probe.node.get_clock().now().nanoseconds
+        self._sequence = 0
+        self.audio = probe.node.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
+        self.imu = probe.node.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
+        assert probe.spin_until(
+            lambda: self.audio.get_subscription_count() and self.imu.get_subscription_count()
+        )
+
+    def say(self, samples: np.ndarray, rate: int = RATE) -> None:
+        """Publish int16 samples in blocks."""
+        for start in range(0, len(samples), BLOCK):
+            part = samples[start : start + BLOCK]
+            self.audio.publish(
+                audio_block_to_message(AudioBlock(self.now_ns, self._sequence, rate, part))
+            )
+            self.now_ns += len(part) * SECOND_NS // rate
+            self._sequence += 1
+            # A pass for each of what a block sets off, for those who listen to that.
+            for _ in range(4):
+                self._probe.executor.spin_once(timeout_sec=0.002)
+            assert self._probe.spin_until(lambda: self._waiting() < self.MOST_WAITING)
+
+    def _waiting(self) -> int:
+        """Return how many blocks fusion has not taken yet."""
+        return self._sequence - self._fusion._audio_rate.total - self._fusion._bad_messages['audio']
+
+    def say_until(self, condition: Callable[[], object]) -> bool:
+        """Publish quiet noise until a condition holds: a listener may not be connected yet."""
+
+        def holds_after_more() -> bool:
+            self.say(noise(0.1))
+            return bool(condition())
+
+        return self._probe.spin_until(holds_after_more)
+
+    def rest_until(self, condition: Callable[[], object], acceleration=(0.0, 0.0, 9.81)) -> bool:
+        """Publish an IMU that lies still until a condition holds; what it sends may be lost."""
+
+        def holds_after_more() -> bool:
+            self.rest(0.1, acceleration)
+            return bool(condition())
+
+        return self._probe.spin_until(holds_after_more)
+
+    def rest(self, seconds: float, acceleration=(0.0, 0.0, 9.81)) -> None:
+        """Publish an IMU that lies still."""
+        for _ in range(int(seconds * 100)):
+            self.now_ns += SECOND_NS // 100
+            self.imu.publish(
+                imu_sample_to_message(ImuSample(self.now_ns, acceleration, (0.0, 0.0, 0.0)))
+            )
+            self._probe.executor.spin_once(timeout_sec=0.05)
+
+
+@pytest.fixture
+def senses(probe, fusion) -> Senses:
+    return Senses(probe, fusion)
+
+
+def noise(seconds: float) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return (rng.standard_normal(int(seconds * RATE)) * 30.0).astype(np.int16)
+
+
+def clip(test_data: Path, name: str) -> np.ndarray:
+    """Return a clip between a second of quiet on either side."""
+    samples, rate = soundfile.read(test_data / 'speech_commands' / name, dtype='int16')
+    assert rate == RATE
+    return np.concatenate([noise(1.0), samples, noise(1.5)])
+
+
+class Diagnostics:
+    """The newest diagnostics of the fusion node."""
+
+    def __init__(self, probe) -> None:
+        self._messages = probe.record(DiagnosticArray, '/diagnostics')
+
+    @property
+    def status(self) -> DiagnosticStatus | None:
+        found = [s for m in self._messages for s in m.status if s.name == 'fusion']
+        return found[-1] if found else None
+
+    def value(self, key: str) -> str:
+        values = {pair.key: pair.value for pair in self.status.values} if self.status else {}
+        return values.get(key, '')
+
+
+@pytest.fixture
+def diagnostics(probe) -> Diagnostics:
+    return Diagnostics(probe)
+
+
+# What it publishes
+
+
+def test_a_word_becomes_posteriors_a_decision_and_a_command(probe, fusion, senses, test_data):
+    voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
+    commands = probe.record(String, 'command')
+    decisions = probe.record(DiagnosticStatus, 'decision', DECISION_QOS)
+    assert senses.say_until(lambda: voices)
+    senses.say(clip(test_data, 'stop/626e323f_nohash_0.ogg'))
+    assert probe.spin_until(lambda: commands and decisions)
+    assert [message.data for message in commands] == ['stop']
+    decision = decision_from_message(decisions[0])
+    assert (decision.outcome, decision.intent, decision.rule) == ('accept', 'stop', 'stop')
+    labels = posterior_from_message(voices[-1])[0]
+    assert 'stop' in labels
+    # Best effort: the last may be lost, so one of the last second is enough.
+    assert probe.spin_until(
+        lambda: 0 <= senses.now_ns - posterior_from_message(voices[-1])[2] < SECOND_NS
+    )
+    heard = {labels[posterior_from_message(m)[1].argmax()] for m in voices}
+    assert 'stop' in heard
+
+
+def test_whoever_comes_late_is_told_the_last_decisions(probe, fusion, senses, test_data):
+    commands = probe.record(String, 'command')
+    senses.say(clip(test_data, 'stop/626e323f_nohash_0.ogg'))
+    assert probe.spin_until(lambda: commands)
+    decisions = probe.record(DiagnosticStatus, 'decision', DECISION_QOS)
+    assert probe.spin_until(lambda: decisions)
+    assert decision_from_message(decisions[-1]).intent == 'stop'
+
+
+def test_voice_works_without_imu(probe, fusion, senses, diagnostics):
+    voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
+    assert senses.say_until(lambda: len(voices) > 10)
+    assert senses.say_until(lambda: 'without IMU' in getattr(diagnostics.status, 'message', ''))
+    assert diagnostics.status.level == DiagnosticStatus.OK
+
+
+def test_imu_works_without_voice(probe, fusion, senses, diagnostics):
+    gestures = probe.record(Float32MultiArray, 'gesture', qos_profile_sensor_data)
+    assert senses.rest_until(lambda: len(gestures) > 10)
+    labels, values, _ = posterior_from_message(gestures[-1])
+    assert len(labels) == len(values)
+    assert probe.spin_until(lambda: diagnostics.status is not None)
+
+
+def test_it_says_again_and_again_that_it_lives(probe, fusion):
+    beats = probe.record(UInt32, 'fusion_alive', qos_profile_sensor_data)
+    assert probe.spin_until(lambda: len(beats) >= 10)
+    # Best effort: one may be lost, but it counts.
+    counts = [message.data for message in beats]
+    assert counts[0] > 0
+    assert all(before < after for before, after in itertools.pairwise(counts))
+
+
+def test_diagnostics_tell_rates_times_and_counts(probe, fusion, senses, diagnostics):
+    senses.say(noise(2.0))
+    senses.rest(0.5)
+    assert probe.spin_until(
+        lambda: '/' in diagnostics.value('inference time (ms: median / p95 / longest)')
+    )
+    for key in (
+        'model',
+        'runtime',
+        'audio rate (blocks/s)',
+        'IMU rate (samples/s)',
+        'hop rate (1/s)',
+        'hop time (ms: median / p95 / longest)',
+        'latency from last sample (ms: median / p95 / longest)',
+        'audio gaps',
+        'IMU clock skew (ms)',
+    ):
+        assert diagnostics.value(key), key
+
+
+# What does not fit
+
+
+def test_bad_audio_is_counted_and_told_and_good_audio_goes_on(probe, fusion, senses, diagnostics):
+    senses.say(noise(0.2), rate=44100)
+    stereo = audio_block_to_message(AudioBlock(1, 1, RATE, noise(0.02)))
+    stereo.layout.dim[1].size = stereo.layout.dim[1].stride = 2
+    senses.audio.publish(stereo)
+    senses.audio.publish(Int16MultiArray())
+    damaged = audio_block_to_message(AudioBlock(1, 1, RATE, noise(0.02)))
+    damaged.layout.dim[0].size = 7
+    senses.audio.publish(damaged)
+    assert probe.spin_until(lambda: diagnostics.value('bad audio messages') == '13')
+    for sentence in ('44100 Hz but 16000 Hz', '2 channels but 1', 'announces 7 frames'):
+        assert sentence in diagnostics.status.message
+    assert diagnostics.status.level != DiagnosticStatus.OK
+    voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
+    assert senses.say_until(lambda: len(voices) > 5)
+
+
+@pytest.mark.parametrize(
+    ('acceleration', 'sentence'),
+    [
+        ((math.nan, 0.0, 0.0), 'NaN or infinity'),
+        ((1e6, 0.0, 0.0), 'beyond any real sensor'),
+        ((0.0, 0.0, 1.0), 'looks like g instead of m/s^2'),
+    ],
+)
+def test_a_bad_imu_is_told_and_voice_goes_on(
+    probe, fusion, senses, diagnostics, acceleration, sentence
+):
+    assert senses.rest_until(
+        lambda: sentence in getattr(diagnostics.status, 'message', ''), acceleration
+    )
+    voices = probe.record(Float32MultiArray, 'voice', qos_profile_sensor_data)
+    assert senses.say_until(lambda: len(voices) > 5)
+
+
+def test_an_imu_without_rotation_is_told(probe, fusion, senses, diagnostics):
+    message = imu_sample_to_message(ImuSample(senses.now_ns, (0.0, 0.0, 9.8), (0.0, 0.0, 0.0)))
+    message.angular_velocity_covariance[0] = -1.0
+
+    def told() -> bool:
+        senses.imu.publish(message)  # Best effort: one may be lost.
+        return 'no angular_velocity' in getattr(diagnostics.status, 'message', '')
+
+    assert probe.spin_until(told)
+    assert int(diagnostics.value('bad IMU messages')) > 0
+
+
+# Parameters
+
+
+def set_parameters(probe, fusion, **values):
+    """Set parameters through the service, as `ros2 param set` does; return the results."""
+    request = SetParameters.Request(
+        parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
+    )
+    return probe.call(SetParameters, '/fusion/set_parameters', request).results
+
+
+def test_thresholds_and_policy_change_live(probe, fusion, senses, test_data, tmp_path):
+    quiet = tmp_path / 'quiet.yaml'
+    text = re.sub(r'word_threshold: [\d.]+', 'word_threshold: 0.99', POLICY.read_text())
+    quiet.write_text(text.replace('default: auto', 'default: 0.99'))
+    commands = probe.record(String, 'command')
+    results = set_parameters(probe, fusion, policy_file=str(quiet), voice_threshold_offset=0.3)
+    assert all(result.successful for result in results)
+    senses.say(noise(1.0))
+    (result,) = set_parameters(probe, fusion, policy_file='')
+    assert result.successful
+    (result,) = set_parameters(probe, fusion, voice_threshold_offset=0.0)
+    assert result.successful
+    senses.say(clip(test_data, 'stop/626e323f_nohash_0.ogg'))
+    assert probe.spin_until(lambda: commands)
+    assert {message.data for message in commands} == {'stop'}
+
+
+def test_a_policy_that_does_not_fit_is_refused_and_the_old_one_stays(probe, fusion, tmp_path):
+    broken = tmp_path / 'broken.yaml'
+    broken.write_text(POLICY.read_text().replace('voice_hops: 8', 'voice_hops: many'))
+    (result,) = set_parameters(probe, fusion, policy_file=str(broken))
+    assert not result.successful
+    assert "'smoothing.voice_hops' is 'many'" in result.reason
+    assert fusion.get_parameter('policy_file').value == ''
+    (result,) = set_parameters(probe, fusion, policy_file=str(tmp_path / 'nowhere.yaml'))
+    assert not result.successful
+    (result,) = set_parameters(probe, fusion, voice_threshold_offset=2.0)
+    assert not result.successful
+
+
+@pytest.mark.parametrize(('name', 'value'), [('model', 'x'), ('hop_ms', 20), ('runtime', 'litert')])
+def test_what_shapes_the_node_is_read_only(probe, fusion, name: str, value):
+    (result,) = set_parameters(probe, fusion, **{name: value})
+    assert not result.successful
+
+
+def test_every_parameter_is_described(probe, fusion):
+    names = [n for n in fusion._parameters if not n.startswith(('use_sim', 'start_type', 'qos'))]
+    request = DescribeParameters.Request(names=names)
+    response = probe.call(DescribeParameters, '/fusion/describe_parameters', request)
+    described = {d.name: d for d in response.descriptors}
+    ours = {'model', 'runtime', 'hop_ms', 'policy_file', 'voice_threshold_offset'}
+    assert ours <= set(described)
+    assert all(described[name].description for name in ours)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'sentence'),
+    [
+        ({'model': '/nowhere/at/all'}, "No model '/nowhere/at/all'"),
+        ({'runtime': 'abacus'}, "'abacus' is unknown"),
+        ({'hop_ms': 7}, 'out of range'),
+        ({'policy_file': '/nowhere.yaml'}, 'cannot be read'),
+        ({'voice_threshold_offset': 3.0}, 'out of range'),
+        ({'hop_ms': 'soon'}, 'wrong type'),
+    ],
+)
+def test_it_does_not_start_with_what_does_not_fit(
+    ros_context, bundle_directory: Path, parameters: dict, sentence: str
+):
+    with pytest.raises(KwsImuError, match=sentence):
+        make_fusion(ros_context, bundle_directory, **parameters)
+
+
+def test_as_a_process_it_ends_with_one_sentence_and_status_2(processes, bundle_directory, tmp_path):
+    (tmp_path / 'model').mkdir()
+    for name in ('manifest.json', 'model.tflite'):
+        (tmp_path / 'model' / name).write_bytes((bundle_directory / name).read_bytes()[:-50])
+    child = processes.start(
+        '-m',
+        'kws_imu_ros.nodes.fusion_node',
+        '--ros-args',
+        '-p',
+        f'model:={tmp_path / "model"}',
+    )
+    assert child.wait() == 2
+    assert len(child.output.strip().splitlines()) == 1
+    assert 'manifest.json is not JSON' in child.output
+
+
+def test_as_a_process_it_ends_cleanly_when_told_to(processes, bundle_directory):
+    child = processes.start(
+        '-m', 'kws_imu_ros.nodes.fusion_node', '--ros-args', '-p', f'model:={bundle_directory}'
+    )
+    assert child.wait_for('Listening with')
+    assert child.stop() == 0
+    assert 'Traceback' not in child.output
