@@ -195,7 +195,7 @@ def _libraries() -> Iterator[Finding]:
 
 
 def _microphones() -> Iterator[Finding]:
-    from kws_imu_ros.audio.sources import list_microphones
+    from kws_imu_ros.audio.sources.microphone import list_microphones
 
     try:
         devices = list_microphones()

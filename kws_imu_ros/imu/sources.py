@@ -25,31 +25,14 @@ from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.serial_protocol import MICROS_MODULUS, SerialParser
 from kws_imu_ros.imu.window import G_UNITS_RANGE
 from kws_imu_ros.sensing.device_clock import DeviceClock
+from kws_imu_ros.sensing.source import Source
 
 SECOND_NS = 1_000_000_000
 DEGREE = math.pi / 180.0
 
 
-class ImuSource(Protocol):
-    """What every IMU source offers."""
-
-    description: str
-
-    @property
-    def finished(self) -> bool:
-        """Return whether nothing more will ever come."""
-
-    def open(self) -> None:
-        """Start; raise KwsImuError when the device or file cannot be used."""
-
-    def read(self, timeout_s: float) -> list[ImuSample]:
-        """Return what came within `timeout_s`; raise KwsImuError when the device is gone."""
-
-    def close(self) -> None:
-        """Give the device back."""
-
-    def counts(self) -> dict[str, int]:
-        """Return what was read, lost and damaged so far, by name."""
+# What every IMU source offers: `read` returns what came, maybe nothing.
+ImuSource = Source[list[ImuSample]]
 
 
 # Serial line

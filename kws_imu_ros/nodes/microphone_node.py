@@ -14,18 +14,13 @@ from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from std_msgs.msg import Int16MultiArray
 
-from kws_imu_ros.audio.block import AudioBlock
-from kws_imu_ros.audio.sources import (
-    BLOCK_MS_RANGE,
-    FileSource,
-    MicrophoneSource,
-    check_microphone,
-)
+from kws_imu_ros.audio.block import BLOCK_MS_RANGE, AudioBlock
+from kws_imu_ros.audio.sources import DEVICES, AudioDevice, AudioSource, FileSource
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.conversions import audio_block_to_message
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS
-from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, Source, run_sensor_node
+from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node
 
 MICROPHONE = 'microphone'
 # Digital silence of this length is a muted microphone, not a quiet room.
@@ -48,9 +43,10 @@ class MicrophoneNode(SensorNode):
         self._peak = 0
         self._silent_s = 0.0
         self._newest_age_ns = 0
+        self._listening: AudioDevice | None = None
         super().__init__('microphone', **kwargs)
 
-    def configure(self) -> Source:
+    def configure(self) -> AudioSource:
         """Declare parameters and return the microphone or the file."""
         fixed = functools.partial(declare, self, read_only=True)
         source_name = fixed(
@@ -66,14 +62,14 @@ class MicrophoneNode(SensorNode):
         )
         low, high = BLOCK_MS_RANGE
         block_ms = fixed('block_ms', 20, 'Length of a block in ms.', minimum=low, maximum=high)
-        self._capture_rate = fixed(
+        capture_rate = fixed(
             'capture_rate',
             0,
             'Rate in Hz to take from the microphone and resample; 0: 16000 where it can.',
             minimum=0,
             maximum=384000,
         )
-        self._capture_channels = fixed(
+        capture_channels = fixed(
             'capture_channels',
             0,
             'Channels to take from the microphone and average; 0: one where it can.',
@@ -88,12 +84,15 @@ class MicrophoneNode(SensorNode):
             minimum=0.0,
             maximum=60.0,
         )
-        self._block_ms = block_ms
-        self._listens = source_name == MICROPHONE
+        self._kind = DEVICES.get(source_name)
+        self._listens = self._kind is not None
         self._publisher = self.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        if self._listens:
-            return self._microphone(self._device)
+        if self._kind is not None:
+            self._listening = self._kind.make(
+                self.now_ns, self._device, block_ms, capture_rate, capture_channels
+            )
+            return self._listening
         return FileSource(source_name, self.now_ns, block_ms, repeat, trailing_silence_s)
 
     def publish_reading(self, reading: AudioBlock) -> None:
@@ -109,10 +108,10 @@ class MicrophoneNode(SensorNode):
 
     def diagnose(self, seconds: float) -> tuple[list[str], dict[str, Any]]:
         """Return what is wrong with the audio, and its rates and counts."""
-        health = self._source.health
+        counts = self._source.counts()
         blocks = self._blocks - self._blocks_diagnosed
-        overruns = health.overruns - self._overruns_diagnosed
-        self._blocks_diagnosed, self._overruns_diagnosed = self._blocks, health.overruns
+        overruns = counts['overruns'] - self._overruns_diagnosed
+        self._blocks_diagnosed, self._overruns_diagnosed = self._blocks, counts['overruns']
         peak, self._peak = self._peak, 0
         self._silent_s = self._silent_s + seconds if blocks and not peak else 0.0
         warnings = []
@@ -128,11 +127,7 @@ class MicrophoneNode(SensorNode):
         return warnings, {
             'rate (blocks/s)': f'{blocks / seconds:.1f}' if seconds > 0 else '0.0',
             'peak (dBFS)': f'{20.0 * math.log10(peak / 32768.0):.1f}' if peak else '-inf',
-            'blocks': health.blocks,
-            'overruns': health.overruns,
-            'lost blocks': health.lost_blocks,
-            'openings': health.openings,
-            'clock restarts': health.clock_restarts,
+            **counts,
             'age of a block (ms)': f'{self._newest_age_ns / 1e6:.1f}',
         }
 
@@ -142,26 +137,21 @@ class MicrophoneNode(SensorNode):
             self._publisher.wait_for_all_acked(Duration(seconds=1.0))
         super().destroy_node()
 
-    def _microphone(self, device: str) -> MicrophoneSource:
-        return MicrophoneSource(
-            self.now_ns, device, self._block_ms, self._capture_rate, self._capture_channels
-        )
-
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
             if parameter.name == 'retry_period':
                 self._retry_s = parameter.value
             elif parameter.name == 'device' and parameter.value != self._device:
-                if not self._listens:
+                if self._kind is None or self._listening is None:
                     return SetParametersResult(
                         successful=False, reason='A file is played; no microphone is in use.'
                     )
                 try:
-                    check_microphone(parameter.value)
+                    self._kind.check(parameter.value)
                 except KwsImuError as error:
                     return SetParametersResult(successful=False, reason=str(error))
                 self._device = parameter.value
-                self._source.device = parameter.value
+                self._listening.device = parameter.value
                 self.reopen()
         return SetParametersResult(successful=True)
 

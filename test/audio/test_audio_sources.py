@@ -11,16 +11,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kws_imu_ros.audio import sources
-from kws_imu_ros.audio.sources import (
-    FileSource,
-    MicrophoneSource,
-    Resampler,
-    block_samples,
-    blocks_of,
-    choose_device,
-    read_audio_file,
-)
+from kws_imu_ros.audio.block import block_samples, blocks_of
+from kws_imu_ros.audio.resampling import Resampler
+from kws_imu_ros.audio.sound_file import read_audio_file
+from kws_imu_ros.audio.sources import FileSource, MicrophoneSource, microphone
+from kws_imu_ros.audio.sources.microphone import choose_device
 from kws_imu_ros.errors import KwsImuError
 
 EPOCH = 1_790_000_000_000_000_000
@@ -281,7 +276,7 @@ def test_portaudio_that_is_not_installed_is_one_sentence(monkeypatch):
     def refuse(rescan=False):
         raise KwsImuError('PortAudio is missing; install it.')
 
-    monkeypatch.setattr(sources, '_import_sounddevice', refuse)
+    monkeypatch.setattr(microphone, '_import_sounddevice', refuse)
     with pytest.raises(KwsImuError, match='PortAudio is missing'):
         MicrophoneSource(time.time_ns).open()
 

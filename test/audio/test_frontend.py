@@ -18,7 +18,7 @@ from kws_imu_ros.audio.frontend import (
     mel_matrix,
     mel_matrix_digest,
 )
-from kws_imu_ros.audio.sources import read_audio_file
+from kws_imu_ros.audio.sound_file import read_audio_file
 from kws_imu_ros.errors import KwsImuError
 
 CLIPS = sorted((Path(__file__).parents[1] / 'data' / 'speech_commands').glob('[!_]*/*.ogg'))

@@ -10,11 +10,11 @@ import pytest
 from conftest import PATIENCE_S
 from sound_server import SoundServer, likeness
 
-from kws_imu_ros.audio.sources import (
+from kws_imu_ros.audio.sound_file import read_audio_file
+from kws_imu_ros.audio.sources.microphone import (
     MicrophoneSource,
     check_microphone,
     list_microphones,
-    read_audio_file,
 )
 from kws_imu_ros.errors import KwsImuError
 

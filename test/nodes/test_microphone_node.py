@@ -11,7 +11,7 @@ import pytest
 import yaml
 from sound_server import SoundServer, likeness
 
-from kws_imu_ros.audio.sources import read_audio_file
+from kws_imu_ros.audio.sound_file import read_audio_file
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 

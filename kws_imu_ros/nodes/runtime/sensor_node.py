@@ -11,7 +11,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -22,31 +22,13 @@ from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
+from kws_imu_ros.sensing.source import Source
 
 READ_TIMEOUT_S = 0.2
 # A node that loads a model on a small machine takes this long, s, to subscribe.
 LISTENER_PATIENCE_S = 20.0
 # Errors of rclpy on a thread when the graph is shut down around it.
 _SHUT_DOWN = (InvalidHandle, rclpy_implementation.RCLError)
-
-
-class Source(Protocol):
-    """What a source must offer; audio/sources.py and imu/sources.py have them."""
-
-    description: str
-
-    @property
-    def finished(self) -> bool:
-        """Return whether nothing more will ever come."""
-
-    def open(self) -> None:
-        """Start; raise KwsImuError when the device cannot be used."""
-
-    def read(self, timeout_s: float) -> Any:
-        """Return what came; raise KwsImuError when the device is gone."""
-
-    def close(self) -> None:
-        """Give the device back."""
 
 
 class SensorNode(BaseNode):
@@ -71,7 +53,7 @@ class SensorNode(BaseNode):
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._problem = ''
-        self._source: Source | None = None
+        self._source: Source[Any] | None = None
         self.finished = False
         with self.destroyed_on_error():
             self._start()
@@ -106,7 +88,7 @@ class SensorNode(BaseNode):
         self._thread.start()
 
     @abstractmethod
-    def configure(self) -> Source:
+    def configure(self) -> Source[Any]:
         """Declare parameters, make publishers, and return the source, not yet opened."""
 
     @abstractmethod
@@ -125,7 +107,7 @@ class SensorNode(BaseNode):
         """Return ROS time in ns."""
         return self.get_clock().now().nanoseconds
 
-    def reopen(self, source: Source | None = None) -> None:
+    def reopen(self, source: Source[Any] | None = None) -> None:
         """Close the source and open it, or another one, anew; done by the source's thread."""
         self._next_source = source or self._source
         self._reopen.set()

@@ -1,278 +1,25 @@
-"""
-Where audio comes from: a microphone through PortAudio, or a recording.
-
-Sources are the part of this room that touches devices, clocks and threads. Each has `open()`,
-`read(timeout_s)` (one AudioBlock, or None when none was due in time), `close()`, `finished` and
-`health`; all give 16 kHz mono int16 in blocks of equal length.
-"""
+"""Listen to a microphone through PortAudio."""
 
 from __future__ import annotations
 
 import queue
-import re
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import soxr
 
-from kws_imu_ros.audio.block import AudioBlock
+from kws_imu_ros.audio.block import SAMPLE_RATE, AudioBlock, block_samples
+from kws_imu_ros.audio.resampling import Resampler
 from kws_imu_ros.audio.ring import SampleRing
+from kws_imu_ros.audio.sources.health import AudioSourceHealth
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.sensing.device_clock import DeviceClock
 
-SAMPLE_RATE = 16000
 SECOND_NS = 1_000_000_000
-BLOCK_MS_RANGE = (5, 200)
-# A recording is held in memory; an hour of 16 kHz int16 is 115 MB.
-MAXIMUM_RECORDING_S = 3600
-
-
-@dataclass(frozen=True)
-class AudioSourceHealth:
-    """
-    Counts since the source was made.
-
-    blocks: blocks given; overruns: times that audio was lost because nobody read it in time;
-    lost_blocks: estimate of the blocks lost to overruns and to reopening; openings: times the
-    device was opened; clock_restarts: times the mapping of its clock to ROS time started anew.
-    """
-
-    blocks: int = 0
-    overruns: int = 0
-    lost_blocks: int = 0
-    openings: int = 0
-    clock_restarts: int = 0
-
-
-def block_samples(block_ms: int) -> int:
-    """
-    Return the samples in a block of `block_ms` milliseconds.
-
-    Raises:
-        KwsImuError: the length is out of range.
-
-    """
-    low, high = BLOCK_MS_RANGE
-    if not low <= block_ms <= high:
-        raise KwsImuError(
-            f'block_ms is {block_ms} but must be {low} to {high}; 20 suits the shipped model.'
-        )
-    return SAMPLE_RATE * block_ms // 1000
-
-
-def downmix(samples: np.ndarray) -> np.ndarray:
-    """Return float32 (n,): the mean over channels of int16 (n, channels), scaled to -1 to 1."""
-    return samples.mean(axis=1, dtype=np.float32) / np.float32(32768.0)
-
-
-def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Return floats from -1 to 1 as int16, rounded, and clipped where they are beyond."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
-
-
-class Resampler:
-    """Turn chunks of int16 at any rate and channel count into 16 kHz mono int16, streaming."""
-
-    def __init__(self, rate: int, channels: int) -> None:
-        """
-        Start a stream at `rate` Hz with `channels` interleaved channels.
-
-        Raises:
-            KwsImuError: rate or channels is not a positive number.
-
-        """
-        if rate < 1 or channels < 1:
-            raise KwsImuError(
-                f'Audio at {rate} Hz with {channels} channels makes no sense; check the source.'
-            )
-        self._channels = channels
-        self._same = rate == SAMPLE_RATE
-        # soxr compensates its own delay: output sample k is the signal at time k / 16000 s.
-        self._stream = (
-            None if self._same else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype='float32')
-        )
-
-    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """
-        Take int16 (n, channels) or (n,); return int16 (m,) at 16 kHz, as far as it is known.
-
-        last: flush what the filter still holds.
-        """
-        samples = samples.reshape(-1, self._channels)
-        if self._same and self._channels == 1:
-            return samples[:, 0]
-        mono = downmix(samples)
-        if self._stream is not None:
-            mono = self._stream.resample_chunk(mono, last=last)
-        return to_int16(mono)
-
-
-def read_audio_file(path: Path | str) -> np.ndarray:
-    """
-    Return a wav, flac, ogg (or other sound) file as 16 kHz mono int16 (n,).
-
-    Any sample rate and channel count is converted; channels are averaged.
-
-    Raises:
-        KwsImuError: the file is missing, unreadable, no sound file, empty, truncated or too long.
-
-    """
-    soundfile = _import_soundfile()
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise KwsImuError(f'Audio file {path} does not exist; check the path.')
-    if path.stat().st_size == 0:
-        raise KwsImuError(f'Audio file {path} is empty; record it again.')
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, channels, announced = file.samplerate, file.channels, file.frames
-            if announced > rate * MAXIMUM_RECORDING_S:
-                raise KwsImuError(
-                    f'Audio file {path} lasts {announced / rate:.0f} s but at most '
-                    f'{MAXIMUM_RECORDING_S} s are read; cut it.'
-                )
-            samples = file.read(dtype='int16', always_2d=True)
-            truncated = len(samples) < announced or _says_truncated(file.extra_info)
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip('.')
-        if re.search(r'lost sync|malformed|unexpected|truncat', reason, re.IGNORECASE):
-            raise KwsImuError(
-                f'Audio file {path} is truncated or damaged ({reason}); copy or record it again.'
-            ) from error
-        raise KwsImuError(
-            f'Audio file {path} cannot be read ({reason}); give a wav, flac or ogg file.'
-        ) from error
-    except OSError as error:
-        raise KwsImuError(
-            f'Audio file {path} cannot be opened ({error.strerror}); check its permissions.'
-        ) from error
-    if truncated:
-        raise KwsImuError(
-            f'Audio file {path} is truncated: it holds less audio than it announces; '
-            'copy or record it again.'
-        )
-    if len(samples) == 0:
-        raise KwsImuError(f'Audio file {path} holds no audio; record it again.')
-    if rate == SAMPLE_RATE and channels == 1:
-        return samples[:, 0].copy()
-    return to_int16(soxr.resample(downmix(samples), rate, SAMPLE_RATE))
-
-
-def _says_truncated(log: str) -> bool:
-    """Tell from libsndfile's log whether a file that it could open has lost its end."""
-    if re.search(r'ended unexpectedly|lacks an end-of-stream|Junk after the last page', log):
-        return True  # Ogg.
-    wav = re.search(r'^data\s*:\s*(\d+) \(should be (\d+)\)', log, re.MULTILINE)
-    # Programs that write to a pipe announce the largest size there is, which is no damage.
-    return wav is not None and int(wav[2]) < int(wav[1]) < 0x7FFFF000
-
-
-def blocks_of(
-    samples: np.ndarray, start_ns: int, block_ms: int = 20, first_sequence: int = 0
-) -> list[AudioBlock]:
-    """
-    Cut 16 kHz int16 (n,) into blocks whose stamps count from `start_ns`.
-
-    The last block is filled up with digital silence.
-    """
-    size = block_samples(block_ms)
-    count = -(-len(samples) // size)
-    padded = np.zeros(count * size, np.int16)
-    padded[: len(samples)] = samples
-    return [
-        AudioBlock(
-            stamp_ns=start_ns + i * size * SECOND_NS // SAMPLE_RATE,
-            sequence=first_sequence + i,
-            sample_rate=SAMPLE_RATE,
-            samples=padded[i * size : (i + 1) * size],
-        )
-        for i in range(count)
-    ]
-
-
-class FileSource:
-    """Play a recording as if a microphone heard it now: each block is given when it has ended."""
-
-    def __init__(
-        self,
-        path: Path | str,
-        clock: Callable[[], int],
-        block_ms: int = 20,
-        repeat: bool = False,
-        trailing_silence_s: float = 1.0,
-    ) -> None:
-        """
-        Read the file.
-
-        clock: returns ROS time in ns, read once when playing starts.
-        repeat: start over at the end, without a break in stamps and sequence.
-        trailing_silence_s: digital silence after the end, so that the last word is decided upon.
-
-        Raises:
-            KwsImuError: the file cannot be used (see `read_audio_file`) or a value is out of
-                range.
-
-        """
-        if not 0.0 <= trailing_silence_s <= 60.0:
-            raise KwsImuError(
-                f'trailing_silence_s is {trailing_silence_s} but must be from 0 to 60.'
-            )
-        samples = read_audio_file(path)
-        silence = np.zeros(round(trailing_silence_s * SAMPLE_RATE), np.int16)
-        self._blocks = blocks_of(np.concatenate((samples, silence)), 0, block_ms)
-        self._clock = clock
-        self._repeat = repeat
-        self._next = 0
-        self._start_ns = 0
-        self._steady_start_ns = 0
-        self._health = AudioSourceHealth()
-        self.description = f'file {path}'
-
-    @property
-    def finished(self) -> bool:
-        """Return whether every block was given."""
-        return not self._repeat and self._next >= len(self._blocks)
-
-    @property
-    def health(self) -> AudioSourceHealth:
-        """Return the counts so far."""
-        return self._health
-
-    def open(self) -> None:
-        """Start playing from the beginning."""
-        self._next = 0
-        self._start_ns = self._clock()
-        self._steady_start_ns = time.monotonic_ns()
-        self._health = replace(self._health, openings=self._health.openings + 1)
-
-    def read(self, timeout_s: float) -> AudioBlock | None:
-        """Wait for the next block, at most `timeout_s`; None when none was due in that time."""
-        if self.finished:
-            time.sleep(timeout_s)
-            return None
-        rounds, index = divmod(self._next, len(self._blocks))
-        block = self._blocks[index]
-        since_start_ns = rounds * self._blocks[-1].end_ns + block.stamp_ns
-        due_ns = self._steady_start_ns + since_start_ns + block.duration_ns
-        wait_s = (due_ns - time.monotonic_ns()) / SECOND_NS
-        if wait_s > timeout_s:
-            time.sleep(timeout_s)
-            return None
-        if wait_s > 0:
-            time.sleep(wait_s)
-        block = replace(block, stamp_ns=self._start_ns + since_start_ns, sequence=self._next)
-        self._next += 1
-        self._health = replace(self._health, blocks=self._health.blocks + 1)
-        return block
-
-    def close(self) -> None:
-        """Stop playing; there is nothing to give back."""
 
 
 @dataclass(frozen=True)
@@ -356,6 +103,10 @@ class MicrophoneSource:
     def health(self) -> AudioSourceHealth:
         """Return the counts so far."""
         return replace(self._health, clock_restarts=self._device_clock.restarts)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts so far, by the names that diagnostics show."""
+        return self.health.counts()
 
     def open(self) -> None:
         """
@@ -617,15 +368,3 @@ def _import_sounddevice(rescan: bool = False) -> ModuleType:
         sounddevice._terminate()
         sounddevice._initialize()
     return sounddevice
-
-
-def _import_soundfile() -> ModuleType:
-    """Import soundfile only where a recording is read: it needs a library of the system."""
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        raise KwsImuError(
-            'Sound files cannot be read because soundfile or libsndfile is missing; run '
-            'pip install soundfile.'
-        ) from error
-    return soundfile

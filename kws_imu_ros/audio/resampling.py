@@ -1,0 +1,56 @@
+"""Turn sound of any rate and channel count into 16 kHz mono int16, streaming."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from kws_imu_ros.audio.block import SAMPLE_RATE
+from kws_imu_ros.errors import KwsImuError
+
+
+def downmix(samples: np.ndarray) -> np.ndarray:
+    """Return float32 (n,): the mean over channels of int16 (n, channels), scaled to -1 to 1."""
+    return samples.mean(axis=1, dtype=np.float32) / np.float32(32768.0)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Return floats from -1 to 1 as int16, rounded, and clipped where they are beyond."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
+class Resampler:
+    """Turn chunks of int16 at any rate and channel count into 16 kHz mono int16, streaming."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        """
+        Start a stream at `rate` Hz with `channels` interleaved channels.
+
+        Raises:
+            KwsImuError: rate or channels is not a positive number.
+
+        """
+        if rate < 1 or channels < 1:
+            raise KwsImuError(
+                f'Audio at {rate} Hz with {channels} channels makes no sense; check the source.'
+            )
+        self._channels = channels
+        self._same = rate == SAMPLE_RATE
+        # soxr compensates its own delay: output sample k is the signal at time k / 16000 s.
+        self._stream = (
+            None if self._same else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype='float32')
+        )
+
+    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """
+        Take int16 (n, channels) or (n,); return int16 (m,) at 16 kHz, as far as it is known.
+
+        last: flush what the filter still holds.
+        """
+        samples = samples.reshape(-1, self._channels)
+        if self._same and self._channels == 1:
+            return samples[:, 0]
+        mono = downmix(samples)
+        if self._stream is not None:
+            mono = self._stream.resample_chunk(mono, last=last)
+        return to_int16(mono)
