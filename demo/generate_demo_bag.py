@@ -47,11 +47,9 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.lab.data.gesture_data import ANGULAR_VELOCITY_LSB, motion_span, read_gesture
 from kws_imu_ros.lab.data.splits import gesture_split, speech_split
-from kws_imu_ros.messages.conversions import (
-    BagMessages,
-    audio_block_to_message,
-    imu_sample_to_message,
-)
+from kws_imu_ros.messages.audio import audio_block_to_message
+from kws_imu_ros.messages.factory import BagMessages
+from kws_imu_ros.messages.imu import imu_sample_to_message
 from kws_imu_ros.replay.run_log import RunLog
 from kws_imu_ros.replay.scenario import Judgement, judge, load_scenario
 

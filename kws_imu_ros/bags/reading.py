@@ -20,7 +20,8 @@ from rosbags.typesys import Stores, get_typestore
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.messages.conversions import audio_block_from_message, imu_sample_from_message
+from kws_imu_ros.messages.audio import audio_block_from_message
+from kws_imu_ros.messages.imu import imu_sample_from_message
 
 AUDIO_TYPE = 'std_msgs/msg/Int16MultiArray'
 IMU_TYPE = 'sensor_msgs/msg/Imu'

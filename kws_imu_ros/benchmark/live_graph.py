@@ -32,7 +32,8 @@ import kws_imu_ros
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import read_sensors
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import audio_block_from_message, intent_from_message
+from kws_imu_ros.messages.audio import audio_block_from_message
+from kws_imu_ros.messages.decision import intent_from_message
 from kws_imu_ros.model.bundle import Bundle
 from kws_imu_ros.nodes.runtime.qos import LOGGED_QOS
 from kws_imu_ros.replay.scenario import load_scenario

@@ -30,11 +30,8 @@ from std_msgs.msg import Bool, String, UInt32
 from std_srvs.srv import SetBool
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import (
-    intent_from_message,
-    velocity_to_message,
-    velocity_to_stamped_message,
-)
+from kws_imu_ros.messages.decision import intent_from_message
+from kws_imu_ros.messages.motion import velocity_to_message, velocity_to_stamped_message
 from kws_imu_ros.motion import controller as motion
 from kws_imu_ros.motion.controller import MotionController
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits

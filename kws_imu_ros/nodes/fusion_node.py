@@ -27,13 +27,10 @@ from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table, with_offsets
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
-from kws_imu_ros.messages.conversions import (
-    audio_block_from_message,
-    decision_to_message,
-    imu_sample_from_message,
-    intent_to_message,
-    posterior_to_message,
-)
+from kws_imu_ros.messages.audio import audio_block_from_message
+from kws_imu_ros.messages.decision import decision_to_message, intent_to_message
+from kws_imu_ros.messages.imu import imu_sample_from_message
+from kws_imu_ros.messages.posterior import posterior_to_message
 from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.model.outputs import Posteriors

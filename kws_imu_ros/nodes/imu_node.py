@@ -17,13 +17,12 @@ from std_srvs.srv import Trigger
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.imu.sources import ImuSource, Mpu6050Source, RecordingSource, SerialSource
+from kws_imu_ros.imu.sources import KINDS, RECORDING, ImuSettings, ImuSource, make_source
 from kws_imu_ros.imu.window import ImuWindow
-from kws_imu_ros.messages.conversions import imu_sample_to_message
+from kws_imu_ros.messages.imu import imu_sample_to_message
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node
 
-INPUTS = ('serial', 'mpu6050', 'file')
 CALIBRATION_NS = 2_000_000_000
 # A calibration is of now, not of what came before the cable was pulled.
 CALIBRATION_AGE_NS = 1_000_000_000
@@ -58,7 +57,7 @@ class ImuNode(SensorNode):
     def configure(self) -> ImuSource:
         """Declare parameters and return the sensor or the recording."""
         fixed = functools.partial(declare, self, read_only=True)
-        kind = fixed('input', 'serial', "Where samples come from: 'serial', 'mpu6050' or 'file'.")
+        kind = fixed('input', 'serial', f'Where samples come from: {", ".join(KINDS)}.')
         port = fixed('port', '/dev/ttyACM0', 'Serial port of the board.')
         baud_rate = fixed(
             'baud_rate',
@@ -94,26 +93,30 @@ class ImuNode(SensorNode):
             'Calibrate as soon as the sensor lies still; a recording is never calibrated.',
         )
         self._frame_id = fixed('frame_id', 'imu_link', 'Frame of the samples.')
-        self._plays_recording = kind == 'file'
+        self._plays_recording = kind == RECORDING
         self._calibrate_at_start &= not self._plays_recording
         self._publisher = self.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
         self.create_service(Trigger, '~/calibrate', self._on_calibrate)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        if kind == 'serial':
-            return SerialSource(self.now_ns, port, baud_rate)
-        if kind == 'mpu6050':
-            return Mpu6050Source(
-                self.now_ns, i2c_bus, i2c_address, rate_hz, acceleration_range, rotation_range
+        if self._plays_recording and not path:
+            raise KwsImuError(
+                "The input of the imu node is 'file' but no file was named; set the "
+                'parameter file to a csv or csv.gz.'
             )
-        if kind == 'file':
-            if not path:
-                raise KwsImuError(
-                    "The input of the imu node is 'file' but no file was named; set the "
-                    'parameter file to a csv or csv.gz.'
-                )
-            return RecordingSource(self.now_ns, path, repeat)
-        raise KwsImuError(
-            f'The parameter input of the imu node is {kind!r}; choose one of {", ".join(INPUTS)}.'
+        return make_source(
+            kind,
+            self.now_ns,
+            ImuSettings(
+                port,
+                baud_rate,
+                i2c_bus,
+                i2c_address,
+                rate_hz,
+                acceleration_range,
+                rotation_range,
+                path,
+                repeat,
+            ),
         )
 
     def publish_reading(self, reading: list[ImuSample]) -> None:

@@ -17,7 +17,7 @@ from std_msgs.msg import Int16MultiArray
 from kws_imu_ros.audio.block import BLOCK_MS_RANGE, AudioBlock
 from kws_imu_ros.audio.sources import DEVICES, AudioDevice, AudioSource, FileSource
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import audio_block_to_message
+from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS
 from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node

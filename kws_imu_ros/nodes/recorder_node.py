@@ -21,7 +21,7 @@ from rclpy.qos import qos_profile_sensor_data
 from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.nodes.replay_node import message_class
+from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
 from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS

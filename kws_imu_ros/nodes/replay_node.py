@@ -9,7 +9,6 @@ neither the executor's work nor its pauses shift them.
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 import threading
 import time
@@ -37,12 +36,9 @@ from kws_imu_ros.bags.reading import (
 )
 from kws_imu_ros.bags.timing import StampMapper
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import (
-    audio_block_from_message,
-    audio_block_to_message,
-    time_from_message,
-    time_to_message,
-)
+from kws_imu_ros.messages.audio import audio_block_from_message, audio_block_to_message
+from kws_imu_ros.messages.factory import message_class
+from kws_imu_ros.messages.fields import time_from_message, time_to_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, RELIABLE_QOS
@@ -235,17 +231,6 @@ class ReplayNode(BaseNode):
             content.header.stamp = time_to_message(stamp_ns)
             return content
         return message.data
-
-
-def message_class(message_type: str) -> type:
-    """Return the class of 'package/msg/Name'."""
-    package, _, name = message_type.split('/')
-    try:
-        return getattr(importlib.import_module(f'{package}.msg'), name)
-    except (ImportError, AttributeError) as error:
-        raise KwsImuError(
-            f'{message_type} is not installed here; leave its topic out or install {package}.'
-        ) from error
 
 
 def main(args: list[str] | None = None) -> int:

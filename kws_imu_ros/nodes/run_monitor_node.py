@@ -20,13 +20,9 @@ from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String
 
 from kws_imu_ros.decision.decision import Decision
-from kws_imu_ros.messages.conversions import (
-    decision_from_message,
-    intent_from_message,
-    odometry_from_message,
-    posterior_from_message,
-    velocity_from_message,
-)
+from kws_imu_ros.messages.decision import decision_from_message, intent_from_message
+from kws_imu_ros.messages.motion import odometry_from_message, velocity_from_message
+from kws_imu_ros.messages.posterior import posterior_from_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.replay.run_log import QUIET_DBFS, RunLog

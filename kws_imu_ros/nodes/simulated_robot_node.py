@@ -21,10 +21,10 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import (
+from kws_imu_ros.messages.fields import time_from_message
+from kws_imu_ros.messages.motion import (
     joint_state_to_message,
     odometry_to_message,
-    time_from_message,
     transform_to_message,
     velocity_from_message,
 )

@@ -26,12 +26,10 @@ from kws_imu_ros.bags.reading import (
 from kws_imu_ros.bags.timing import StampMapper
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.messages.conversions import (
-    BagMessages,
-    audio_block_to_message,
-    imu_sample_to_message,
-    intent_to_message,
-)
+from kws_imu_ros.messages.audio import audio_block_to_message
+from kws_imu_ros.messages.decision import intent_to_message
+from kws_imu_ros.messages.factory import BagMessages
+from kws_imu_ros.messages.imu import imu_sample_to_message
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / 'demo' / 'bag'

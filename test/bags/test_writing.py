@@ -15,7 +15,8 @@ from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import read_sensors, summarize_bag, typestore
 from kws_imu_ros.bags.writing import BagWriter, seal_mcap
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import BagMessages, audio_block_to_message
+from kws_imu_ros.messages.audio import audio_block_to_message
+from kws_imu_ros.messages.factory import BagMessages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BLOCK_NS = 20_000_000

@@ -19,7 +19,7 @@ from std_msgs.msg import Int16MultiArray, String
 
 from kws_imu_ros.bringup.composed_robot import ComposedRobot, RobotOptions, parse_options
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import odometry_from_message
+from kws_imu_ros.messages.motion import odometry_from_message
 
 ROBOT = ('-m', 'kws_imu_ros.bringup.composed_robot')
 STEADY = (*LONG_LIFE, *PATIENT, *WIDE_ARENA)

@@ -9,8 +9,8 @@ import pytest
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
+from kws_imu_ros.imu.recording import read_recording
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.imu.sources import read_recording
 
 MS = 1_000_000
 

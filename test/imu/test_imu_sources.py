@@ -15,12 +15,12 @@ import pytest
 from conftest import PATIENCE_S
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.imu.recording import read_recording
 from kws_imu_ros.imu.serial_protocol import SerialReading, encode_reading
 from kws_imu_ros.imu.sources import (
     Mpu6050Source,
     RecordingSource,
     SerialSource,
-    read_recording,
 )
 
 SECOND = 1_000_000_000

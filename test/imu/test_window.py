@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.imu.recording import read_recording
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.imu.sources import read_recording
 from kws_imu_ros.imu.window import ImuHealth, ImuWindow
 
 MS = 1_000_000

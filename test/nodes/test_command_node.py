@@ -26,9 +26,9 @@ from std_msgs.msg import Bool, String, UInt32
 from std_srvs.srv import SetBool
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import (
+from kws_imu_ros.messages.fields import time_from_message
+from kws_imu_ros.messages.motion import (
     odometry_from_message,
-    time_from_message,
     velocity_from_message,
     velocity_to_stamped_message,
 )

@@ -22,12 +22,10 @@ from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.messages.conversions import (
-    audio_block_to_message,
-    decision_from_message,
-    imu_sample_to_message,
-    posterior_from_message,
-)
+from kws_imu_ros.messages.audio import audio_block_to_message
+from kws_imu_ros.messages.decision import decision_from_message
+from kws_imu_ros.messages.imu import imu_sample_to_message
+from kws_imu_ros.messages.posterior import posterior_from_message
 from kws_imu_ros.nodes.fusion_node import FusionNode
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS
 

@@ -13,8 +13,8 @@ import tty
 import numpy as np
 import pytest
 
+from kws_imu_ros.imu.recording import read_recording
 from kws_imu_ros.imu.serial_protocol import SerialReading, encode_reading
-from kws_imu_ros.imu.sources import read_recording
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
@@ -25,7 +25,7 @@ from sensor_msgs.msg import Imu
 from std_srvs.srv import Trigger
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import imu_sample_from_message
+from kws_imu_ros.messages.imu import imu_sample_from_message
 from kws_imu_ros.nodes.imu_node import ImuNode
 
 NODE = 'kws_imu_ros.nodes.imu_node'

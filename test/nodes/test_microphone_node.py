@@ -22,7 +22,8 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Int16MultiArray
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.conversions import audio_block_from_message, time_to_message
+from kws_imu_ros.messages.audio import audio_block_from_message
+from kws_imu_ros.messages.fields import time_to_message
 from kws_imu_ros.nodes.microphone_node import MicrophoneNode
 
 REPOSITORY = Path(__file__).resolve().parents[2]

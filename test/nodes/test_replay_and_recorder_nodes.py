@@ -14,14 +14,11 @@ from kws_imu_ros.bags.reading import read_raw, read_sensors, summarize_bag, type
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.messages.conversions import (
-    BagMessages,
-    audio_block_from_message,
-    audio_block_to_message,
-    imu_sample_to_message,
-    intent_to_message,
-    time_from_message,
-)
+from kws_imu_ros.messages.audio import audio_block_from_message, audio_block_to_message
+from kws_imu_ros.messages.decision import intent_to_message
+from kws_imu_ros.messages.factory import BagMessages
+from kws_imu_ros.messages.fields import time_from_message
+from kws_imu_ros.messages.imu import imu_sample_to_message
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 

@@ -12,7 +12,7 @@ from nav_msgs.msg import Odometry
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import String, UInt32
 
-from kws_imu_ros.messages.conversions import odometry_from_message, velocity_from_message
+from kws_imu_ros.messages.motion import odometry_from_message, velocity_from_message
 from kws_imu_ros.motion.velocity import Velocity
 
 REST = Velocity()

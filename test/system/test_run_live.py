@@ -21,7 +21,8 @@ from real_time import in_real_time
 
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, read_raw, summarize_bag, typestore
 from kws_imu_ros.bags.writing import BagWriter
-from kws_imu_ros.messages.conversions import decision_from_message, velocity_from_message
+from kws_imu_ros.messages.decision import decision_from_message
+from kws_imu_ros.messages.motion import velocity_from_message
 from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.replay.scenario import load_scenario
 

@@ -17,7 +17,7 @@ from sound_server import SoundServer
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import read_raw, read_sensors, typestore
-from kws_imu_ros.messages.conversions import velocity_from_message
+from kws_imu_ros.messages.motion import velocity_from_message
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 

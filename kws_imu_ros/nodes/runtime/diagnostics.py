@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from kws_imu_ros.messages.conversions import key_values, time_to_message
+from kws_imu_ros.messages.fields import key_values, time_to_message
 
 PERIOD_S = 1.0
 

@@ -12,8 +12,30 @@ from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.decision.decision import Decision, Score
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
-from kws_imu_ros.messages import conversions
-from kws_imu_ros.messages.conversions import ROS, BagMessages
+from kws_imu_ros.messages.audio import (
+    AUDIO_DIMENSIONS,
+    audio_block_from_message,
+    audio_block_to_message,
+)
+from kws_imu_ros.messages.decision import (
+    decision_from_message,
+    decision_to_message,
+    intent_from_message,
+    intent_to_message,
+)
+from kws_imu_ros.messages.factory import ROS, BagMessages
+from kws_imu_ros.messages.fields import time_from_message
+from kws_imu_ros.messages.imu import imu_sample_from_message, imu_sample_to_message
+from kws_imu_ros.messages.motion import (
+    joint_state_to_message,
+    odometry_from_message,
+    odometry_to_message,
+    transform_to_message,
+    velocity_from_message,
+    velocity_to_message,
+    velocity_to_stamped_message,
+)
+from kws_imu_ros.messages.posterior import posterior_from_message, posterior_to_message
 from kws_imu_ros.motion.velocity import Pose, Velocity
 
 rclpy_serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not installed')
@@ -63,8 +85,8 @@ def make_decision(**changes) -> Decision:
 @FACTORIES
 @given(block=blocks)
 def test_audio_comes_back_as_it_went(messages, block: AudioBlock):
-    message = conversions.audio_block_to_message(block, messages)
-    again = conversions.audio_block_from_message(message, block.sample_rate)
+    message = audio_block_to_message(block, messages)
+    again = audio_block_from_message(message, block.sample_rate)
     assert (again.stamp_ns, again.sequence, again.sample_rate) == (
         block.stamp_ns,
         block.sequence,
@@ -76,22 +98,22 @@ def test_audio_comes_back_as_it_went(messages, block: AudioBlock):
 
 @given(block=blocks)
 def test_what_rclpy_sends_rosbags_reads_and_the_other_way_round(block: AudioBlock):
-    live = conversions.audio_block_to_message(block)
+    live = audio_block_to_message(block)
     sent = rclpy_serialization.serialize_message(live)
     read = TYPESTORE.deserialize_cdr(sent, 'std_msgs/msg/Int16MultiArray')
-    np.testing.assert_array_equal(conversions.audio_block_from_message(read).samples, block.samples)
+    np.testing.assert_array_equal(audio_block_from_message(read).samples, block.samples)
     written = TYPESTORE.serialize_cdr(
-        conversions.audio_block_to_message(block, BAG), 'std_msgs/msg/Int16MultiArray'
+        audio_block_to_message(block, BAG), 'std_msgs/msg/Int16MultiArray'
     )
     back = rclpy_serialization.deserialize_message(bytes(written), type(live))
-    again = conversions.audio_block_from_message(back)
+    again = audio_block_from_message(back)
     assert (again.stamp_ns, again.sequence) == (block.stamp_ns, block.sequence)
     np.testing.assert_array_equal(again.samples, block.samples)
 
 
 @FACTORIES
 def test_a_reader_that_knows_no_codec_gets_frames_and_channels(messages):
-    layout = conversions.audio_block_to_message(make_block(), messages).layout
+    layout = audio_block_to_message(make_block(), messages).layout
     frames, channels = layout.dim[:2]
     assert (frames.label, frames.size, frames.stride) == ('frames', 320, 320)
     assert (channels.label, channels.size, channels.stride) == ('channels', 1, 1)
@@ -146,17 +168,17 @@ def damage_emptiness(message):
     ],
 )
 def test_each_damage_of_an_audio_message_has_its_sentence(damage, sentence: str):
-    message = conversions.audio_block_to_message(make_block())
+    message = audio_block_to_message(make_block())
     damage(message)
     with pytest.raises(KwsImuError) as error:
-        conversions.audio_block_from_message(message)
+        audio_block_from_message(message)
     assert sentence in str(error.value)
 
 
 def test_another_sample_rate_than_wanted_is_refused():
-    message = conversions.audio_block_to_message(make_block(sample_rate=44100))
+    message = audio_block_to_message(make_block(sample_rate=44100))
     with pytest.raises(KwsImuError, match='44100 Hz but 16000 Hz is needed'):
-        conversions.audio_block_from_message(message, 16000)
+        audio_block_from_message(message, 16000)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +194,7 @@ def test_another_sample_rate_than_wanted_is_refused():
 )
 def test_a_block_that_cannot_be_sent_is_refused(changes: dict):
     with pytest.raises(KwsImuError):
-        conversions.audio_block_to_message(make_block(**changes))
+        audio_block_to_message(make_block(**changes))
 
 
 class _Damaged:
@@ -184,7 +206,7 @@ class _Damaged:
 
 dimensions = st.builds(
     _Damaged,
-    label=st.sampled_from([*conversions.AUDIO_DIMENSIONS, '', 'x']),
+    label=st.sampled_from([*AUDIO_DIMENSIONS, '', 'x']),
     size=st.integers(0, (1 << 32) - 1) | st.integers(0, 20),
     stride=st.integers(0, (1 << 32) - 1) | st.integers(0, 20),
 )
@@ -196,7 +218,7 @@ ordered_dimensions = st.tuples(
             size=st.sampled_from([0, 1, 2, 16000, 1 << 31]),
             stride=st.sampled_from([0, 1, 2, 16000, 1 << 31]),
         )
-        for label in conversions.AUDIO_DIMENSIONS
+        for label in AUDIO_DIMENSIONS
     ]
 ).map(list)
 damaged_messages = st.builds(
@@ -214,7 +236,7 @@ damaged_messages = st.builds(
 @given(message=damaged_messages)
 def test_any_audio_message_is_a_sound_block_or_one_sentence(message):
     try:
-        block = conversions.audio_block_from_message(message)
+        block = audio_block_from_message(message)
     except KwsImuError as error:
         assert '\n' not in str(error)
     else:
@@ -226,7 +248,7 @@ def test_any_audio_message_is_a_sound_block_or_one_sentence(message):
 @given(message=damaged_messages)
 def test_any_posterior_message_is_a_posterior_or_one_sentence(message):
     try:
-        labels, values, _ = conversions.posterior_from_message(message)
+        labels, values, _ = posterior_from_message(message)
     except KwsImuError as error:
         assert '\n' not in str(error)
     else:
@@ -236,8 +258,8 @@ def test_any_posterior_message_is_a_posterior_or_one_sentence(message):
 @FACTORIES
 @given(sample=st.builds(ImuSample, stamps, triples, triples))
 def test_imu_comes_back_as_it_went(messages, sample: ImuSample):
-    message = conversions.imu_sample_to_message(sample, 'wrist', messages)
-    assert conversions.imu_sample_from_message(message) == sample
+    message = imu_sample_to_message(sample, 'wrist', messages)
+    assert imu_sample_from_message(message) == sample
     assert message.header.frame_id == 'wrist'
     # REP-145: raw data has no orientation.
     assert message.orientation_covariance[0] == -1.0
@@ -246,26 +268,24 @@ def test_imu_comes_back_as_it_went(messages, sample: ImuSample):
 
 def test_imu_passes_nan_on_to_the_window_that_judges_it():
     sample = ImuSample(5, (math.nan, 0.0, 9.8), (0.0, math.inf, 0.0))
-    again = conversions.imu_sample_from_message(conversions.imu_sample_to_message(sample))
+    again = imu_sample_from_message(imu_sample_to_message(sample))
     assert math.isnan(again.linear_acceleration[0])
     assert again.angular_velocity[1] == math.inf
 
 
 @pytest.mark.parametrize('field', ['linear_acceleration', 'angular_velocity'])
 def test_an_imu_that_does_not_measure_enough_is_refused(field: str):
-    message = conversions.imu_sample_to_message(ImuSample(5, (0.0, 0.0, 9.8), (0.0, 0.0, 0.0)))
+    message = imu_sample_to_message(ImuSample(5, (0.0, 0.0, 9.8), (0.0, 0.0, 0.0)))
     getattr(message, f'{field}_covariance')[0] = -1.0
     with pytest.raises(KwsImuError, match=f'no {field}'):
-        conversions.imu_sample_from_message(message)
+        imu_sample_from_message(message)
 
 
 @FACTORIES
 def test_posteriors_carry_their_labels_and_stamp(messages):
     posterior = np.array([0.25, 0.5, 0.25], np.float32)
-    message = conversions.posterior_to_message(
-        ('left', 'right', 'none'), posterior, 3_000_000_007, messages
-    )
-    labels, values, stamp_ns = conversions.posterior_from_message(message)
+    message = posterior_to_message(('left', 'right', 'none'), posterior, 3_000_000_007, messages)
+    labels, values, stamp_ns = posterior_from_message(message)
     assert labels == ('left', 'right', 'none')
     assert stamp_ns == 3_000_000_007
     np.testing.assert_array_equal(values, posterior)
@@ -275,8 +295,8 @@ def test_posteriors_carry_their_labels_and_stamp(messages):
 @pytest.mark.parametrize('outcome', ['accept', 'reject', 'ask'])
 def test_decisions_come_back_as_they_went(messages, outcome: str):
     decision = make_decision(outcome=outcome, intent='left' if outcome == 'accept' else '')
-    message = conversions.decision_to_message(decision, messages)
-    assert conversions.decision_from_message(message) == decision
+    message = decision_to_message(decision, messages)
+    assert decision_from_message(message) == decision
     assert message.message == decision.reason
 
 
@@ -285,7 +305,7 @@ def test_decisions_come_back_as_they_went(messages, outcome: str):
     [('outcome', None), ('outcome', 'maybe'), ('stamp_ns', 'soon'), ('heard_score', 'loud')],
 )
 def test_a_damaged_decision_is_refused(key: str, value: str | None):
-    message = conversions.decision_to_message(make_decision())
+    message = decision_to_message(make_decision())
     for pair in list(message.values):
         if pair.key == key:
             if value is None:
@@ -293,34 +313,32 @@ def test_a_damaged_decision_is_refused(key: str, value: str | None):
             else:
                 pair.value = value
     with pytest.raises(KwsImuError, match='Decision message'):
-        conversions.decision_from_message(message)
+        decision_from_message(message)
 
 
 @FACTORIES
 @given(linear_x=speeds, angular_z=speeds)
 def test_velocities_come_back_stamped_or_not(messages, linear_x: float, angular_z: float):
     velocity = Velocity(linear_x, angular_z)
-    plain = conversions.velocity_to_message(velocity, messages)
-    assert conversions.velocity_from_message(plain) == velocity
-    stamped = conversions.velocity_to_stamped_message(velocity, 99, 'base', messages)
-    assert conversions.velocity_from_message(stamped) == velocity
-    assert conversions.time_from_message(stamped.header.stamp) == 99
+    plain = velocity_to_message(velocity, messages)
+    assert velocity_from_message(plain) == velocity
+    stamped = velocity_to_stamped_message(velocity, 99, 'base', messages)
+    assert velocity_from_message(stamped) == velocity
+    assert time_from_message(stamped.header.stamp) == 99
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
 def test_a_velocity_that_is_no_number_is_refused(value: float):
-    message = conversions.velocity_to_message(Velocity(0.1, value))
+    message = velocity_to_message(Velocity(0.1, value))
     with pytest.raises(KwsImuError, match='must be finite'):
-        conversions.velocity_from_message(message)
+        velocity_from_message(message)
 
 
 @FACTORIES
 @given(x=speeds, y=speeds, yaw=st.floats(-3.1, 3.1), stamp_ns=stamps)
 def test_odometry_comes_back_as_it_went(messages, x: float, y: float, yaw: float, stamp_ns: int):
-    message = conversions.odometry_to_message(
-        Pose(x, y, yaw), Velocity(0.1, -0.2), stamp_ns, messages=messages
-    )
-    again_ns, pose, velocity = conversions.odometry_from_message(message)
+    message = odometry_to_message(Pose(x, y, yaw), Velocity(0.1, -0.2), stamp_ns, messages=messages)
+    again_ns, pose, velocity = odometry_from_message(message)
     assert again_ns == stamp_ns
     assert (pose.x, pose.y) == (x, y)
     assert pose.yaw == pytest.approx(yaw, abs=1e-9)
@@ -329,18 +347,16 @@ def test_odometry_comes_back_as_it_went(messages, x: float, y: float, yaw: float
 
 @FACTORIES
 def test_other_messages_have_the_right_fields(messages):
-    transform = conversions.transform_to_message(Pose(1.0, 2.0, 0.5), 7, messages=messages)
+    transform = transform_to_message(Pose(1.0, 2.0, 0.5), 7, messages=messages)
     assert (transform.header.frame_id, transform.child_frame_id) == ('odom', 'base_link')
     assert transform.transform.rotation.z == pytest.approx(math.sin(0.25))
-    joints = conversions.joint_state_to_message(('a', 'b'), [1.0, 2.0], [3.0, 4.0], 7, messages)
+    joints = joint_state_to_message(('a', 'b'), [1.0, 2.0], [3.0, 4.0], 7, messages)
     assert list(joints.name) == ['a', 'b']
     assert list(joints.position) == [1.0, 2.0]
     assert list(joints.velocity) == [3.0, 4.0]
-    assert (
-        conversions.intent_from_message(conversions.intent_to_message('left', messages)) == 'left'
-    )
+    assert intent_from_message(intent_to_message('left', messages)) == 'left'
 
 
 @pytest.mark.parametrize('text', [' Left\n', 'LEFT', 'left'])
 def test_an_intent_that_a_person_typed_is_understood(text: str):
-    assert conversions.intent_from_message(conversions.intent_to_message(text)) == 'left'
+    assert intent_from_message(intent_to_message(text)) == 'left'
