@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = 'kws_imu_ros'
+ROOT = Path(__file__).resolve().parent
 SHARE = Path('share') / PACKAGE
 EXECUTABLES = (
     'microphone',
@@ -26,9 +27,18 @@ def installed_tree(directory):
     return [(str(SHARE / folder), files) for folder, files in folders.items()]
 
 
+def requirements(name):
+    """Return what a file in requirements/ asks for, which has the reason beside each pin."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8').splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
+
+
+# ROS itself comes from apt or from wheels (requirements/ros.txt), never by way of pip's resolver.
+PLOTS = [line for line in requirements('runtime') if line.startswith('matplotlib')]
+
 setup(
     name=PACKAGE,
-    version='0.1.0',
+    version='0.2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
@@ -40,9 +50,13 @@ setup(
         ),
     ],
     python_requires='>=3.10',
+    install_requires=[line for line in requirements('runtime') if line not in PLOTS],
+    extras_require={
+        'plots': PLOTS,
+        'training': [*requirements('training'), *PLOTS],
+    },
     zip_safe=False,
     maintainer='The kws_imu_ros maintainers',
-    maintainer_email='kws-imu-ros@example.org',
     description='Voice and wrist-gesture control of educational robots.',
     license='Apache-2.0',
     entry_points={

@@ -17,9 +17,9 @@ MS = 1_000_000
 @pytest.fixture
 def graph():
     pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-    from kws_imu_ros.benchmark.measurements import live_graph as benchmark_graph
+    from kws_imu_ros.benchmark import live_graph
 
-    return benchmark_graph
+    return live_graph
 
 
 def test_words_of_the_demo_end_within_their_clips(graph):
