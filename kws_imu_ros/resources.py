@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, printable
 
 PACKAGE = 'kws_imu_ros'
 
@@ -50,4 +51,35 @@ def share_path(*parts: str) -> Path:
         raise KwsImuError(
             f'{path} is missing; install the package again or give the path yourself.'
         )
+    return path
+
+
+def user_path(text: str | os.PathLike[str]) -> Path:
+    """
+    Return a path that a person gave, in a command line, a parameter or a file, with `~` expanded.
+
+    Whether there is anything at the path is left to whoever reads or writes it.
+
+    Raises:
+        KwsImuError: it is empty, names the home of a user who is not there, or is no path at all.
+
+    """
+    given = os.fspath(text)
+    if not given.strip():
+        raise KwsImuError('An empty path was given where a file or folder must be named.')
+    if '\0' in given:
+        raise KwsImuError(f'{printable(given)!r} is no path: it holds a zero byte.')
+    try:
+        path = Path(given).expanduser()
+        os.lstat(path)
+    except RuntimeError as error:
+        raise KwsImuError(
+            f'{printable(given)} begins with the home folder of a user whom this machine does not '
+            'know; write the path without `~`.'
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise KwsImuError(
+                f'{printable(given)} is no path: it is longer than the file system allows.'
+            ) from error
     return path

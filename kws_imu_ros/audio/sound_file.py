@@ -12,6 +12,7 @@ import soxr
 from kws_imu_ros.audio.block import SAMPLE_RATE
 from kws_imu_ros.audio.resampling import downmix, to_int16
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.resources import user_path
 
 # A recording is held in memory; an hour of 16 kHz int16 is 115 MB.
 MAXIMUM_RECORDING_S = 3600
@@ -28,7 +29,7 @@ def read_audio_file(path: Path | str) -> np.ndarray:
 
     """
     soundfile = _import_soundfile()
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise KwsImuError(f'Audio file {path} does not exist; check the path.')
     if path.stat().st_size == 0:

@@ -11,6 +11,9 @@ import importlib
 import signal
 import sys
 
+from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.runtime.environment import prepare_environment
+
 
 def microphone() -> None:
     """Run the microphone node."""
@@ -51,4 +54,10 @@ def _run(module: str) -> None:
     # Until the node listens to signals itself. An exception would do as well, if every library let
     # it pass through its imports.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        # Before the import: some settings end the process in it.
+        prepare_environment()
+    except KwsImuError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     sys.exit(importlib.import_module(f'kws_imu_ros.{module}').main())

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.resources import share_directory, share_path
 
 OK, NOTE, PROBLEM = 'ok', 'note', 'problem'
@@ -85,6 +85,7 @@ def examine(model: str | None = None) -> Iterator[Finding]:
         _libraries,
         _microphones,
         _serial_ports,
+        _base,
         _disk,
         _training,
     ]
@@ -109,14 +110,12 @@ def _python() -> Iterator[Finding]:
 
 def _ros() -> Iterator[Finding]:
     advice = 'Source your ROS 2 (`source /opt/ros/<distro>/setup.bash`) or use `./run`.'
-    try:
-        importlib.import_module('rclpy')
-    except ImportError as error:
-        yield Finding('ros', PROBLEM, f'rclpy cannot be imported ({error})', advice)
+    # Looked up, not imported: some settings end the process in the import.
+    if importlib.util.find_spec('rclpy') is None:
+        yield Finding('ros', PROBLEM, 'rclpy is not installed, or not for this Python', advice)
         return
     origin = os.environ.get('ROS_DISTRO') or f'wheels, rclpy {_version("ros-rclpy")}'
-    domain = os.environ.get('ROS_DOMAIN_ID', '0')
-    yield Finding('ros', OK, f'ROS 2 ({origin}), domain {domain}')
+    yield _start_of_ros(origin)
     missing = [name.split('.')[0] for name in _MESSAGE_MODULES if not _importable(name)]
     if missing:
         names = ' '.join(name.replace('_', '-') for name in missing)
@@ -130,13 +129,46 @@ def _ros() -> Iterator[Finding]:
         yield Finding('ros messages', OK, f'all {len(_MESSAGE_MODULES)} packages')
     if not _importable('tf2_msgs.msg'):
         yield Finding('ros tf', NOTE, 'tf2_msgs is not installed, so `tf` is not published')
-    if not _importable('launch_ros'):
+    if importlib.util.find_spec('launch_ros') is None:
         yield Finding(
             'ros launch',
             NOTE,
             'launch_ros is not installed, so there is no `ros2 launch`',
             '`kws-imu run` and `robot` do the same without it.',
         )
+
+
+def _start_of_ros(origin: str) -> Finding:
+    """Start ROS and a node in a process of its own, and report what happened."""
+    from kws_imu_ros.nodes.runtime.environment import domain_id, prepare_environment, try_ros
+
+    # Refused in a sentence where the reason is known, by its words where it is not.
+    try:
+        prepare_environment()
+        here = f'ROS 2 ({origin}), domain {domain_id()}'
+    except KwsImuError as error:
+        return Finding('ros', PROBLEM, str(error))
+    failure = try_ros()
+    if failure is None:
+        return Finding('ros', OK, f'{here}, starts')
+    settings = [f'{name} is {printable(os.environ[name])!r}' for name in failure.variables]
+    blamed = f' with what the environment says: {", ".join(settings)}' if settings else ''
+    advice = f'Without {" or ".join(failure.variables)} it starts: correct or unset it.'
+    return Finding(
+        'ros',
+        PROBLEM,
+        f'{here}, does not start{blamed} ({failure.problem})',
+        advice if settings else 'Search for these words at https://robotics.stackexchange.com.',
+    )
+
+
+def _base() -> Iterator[Finding]:
+    yield Finding(
+        'real base',
+        NOTE,
+        'none is looked for here; yours must stop by itself when cmd_vel stops coming',
+        'Never set `cmd_vel_timeout: 0.0` (diff_drive_controller): it drives on for ever then.',
+    )
 
 
 def _model(model: str | None) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import logging
 import os
 import signal
 import sys
@@ -16,7 +18,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from kws_imu_ros import __version__
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.commands.arguments import Parser
+from kws_imu_ros.errors import KwsImuError, as_user_error
 from kws_imu_ros.resources import PACKAGE
 
 VERBS = {
@@ -44,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done (and, where something was expected, it happened); 1: done, but not as expected; 2: a
     problem that the user can act on, told in one sentence; 130: interrupted.
     """
+    _print_any_name()
+    _plot_to_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = next((item for item in arguments if not item.startswith('-')), None)
     try:
@@ -54,9 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 0
         return args.run(args)
-    except KwsImuError as error:
-        print(f'kws-imu: {error}', file=sys.stderr)
-        return EXIT_ERROR
     except KeyboardInterrupt:
         print('kws-imu: interrupted', file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -64,10 +66,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has seen enough; keep the interpreter's own flush quiet as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (KwsImuError, OSError, UnicodeError) as error:
+        problem = as_user_error(error)
+        if problem is None:
+            raise
+        print(f'kws-imu: {problem}', file=sys.stderr)
+        return EXIT_ERROR
+
+
+def _print_any_name() -> None:
+    """Let names be printed that are not UTF-8, or that this terminal has no characters for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
+
+
+def _plot_to_files() -> None:
+    """Let no verb look for windows or notebooks: here every plot goes into a file."""
+    # A notebook's kernel sets a backend that is not there for anybody else.
+    os.environ['MPLBACKEND'] = 'agg'
+    # What it says of its caches is nobody's news.
+    logging.getLogger('matplotlib').setLevel(logging.ERROR)
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='kws-imu',
         description='Voice and wrist-gesture control of educational robots on ROS 2.',
         epilog='kws-imu VERB --help tells the options of a verb.',

@@ -64,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _live(args: argparse.Namespace) -> int:
+    from kws_imu_ros.nodes.runtime.environment import prepare_environment
+
+    # Before ROS is imported: some settings end the process in the import.
+    prepare_environment()
     from kws_imu_ros.nodes import replay_node
 
     parameters = {

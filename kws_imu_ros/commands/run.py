@@ -169,6 +169,10 @@ class _Graph:
 
     def run(self) -> int:
         """Run all of it; return the exit status of the graph itself."""
+        from kws_imu_ros.nodes.runtime.environment import prepare_environment
+
+        # Before ROS is imported: some settings end the process in the import.
+        prepare_environment()
         # Here: rclpy takes its time to load, and a mistake in the options should not.
         from kws_imu_ros.nodes.runtime.spinning import run_nodes
 

@@ -18,6 +18,7 @@ import yaml
 
 from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.resources import user_path
 
 SCHEMA_VERSION = 1
 MAXIMUM_FILE_BYTES = 200_000
@@ -413,7 +414,7 @@ def load_table(path: Path | str) -> PolicyTable:
         KwsImuError: the file cannot be read, or an entry is missing, unknown or wrong.
 
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         if path.stat().st_size > MAXIMUM_FILE_BYTES:
             raise KwsImuError(f'{path} is too large to be a policy file; give another one.')

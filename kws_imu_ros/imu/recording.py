@@ -14,6 +14,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import STANDARD_GRAVITY
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.window import G_UNITS_RANGE
+from kws_imu_ros.resources import user_path
 
 DEGREE = math.pi / 180.0
 
@@ -74,7 +75,7 @@ def read_recording(path: Path | str) -> Recording:
             in g instead of m/s^2.
 
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise KwsImuError(f'IMU recording {path} does not exist; check the path.')
     try:

@@ -26,7 +26,7 @@ from typing import Any
 from kws_imu_ros.audio.frontend import FrontEndParameters, mel_matrix_digest
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.tflite_file import TensorSpec, read_tflite
-from kws_imu_ros.resources import share_directory
+from kws_imu_ros.resources import share_directory, user_path
 
 SCHEMA_VERSION = 1
 SIGNATURE = 'serving_default'
@@ -679,7 +679,7 @@ def find_bundle(name_or_path: Path | str = DEFAULT_NAME) -> Path:
         KwsImuError: there is no such bundle.
 
     """
-    given = Path(name_or_path or DEFAULT_NAME).expanduser()
+    given = user_path(name_or_path or DEFAULT_NAME)
     candidates = [given]
     if not given.is_absolute():
         # A path of the user's own needs no installed files.

@@ -15,7 +15,6 @@ import functools
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
@@ -42,7 +41,7 @@ from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
 from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
-from kws_imu_ros.resources import share_path
+from kws_imu_ros.resources import share_path, user_path
 
 LONGEST_INTENT = 40
 # Names that are remembered for diagnostics; a sender of random names must not fill the memory.
@@ -87,7 +86,7 @@ class CommandNode(BaseNode):
             'Motion table: what each intent does. Empty: the config/motion.yaml of the package.',
         )
         table = load_motion_table(
-            Path(motion_file).expanduser() if motion_file else share_path('config', 'motion.yaml')
+            user_path(motion_file) if motion_file else share_path('config', 'motion.yaml')
         )
         rate = fixed('publish_rate', 20.0, 'Rate of cmd_vel in Hz.', minimum=5.0, maximum=100.0)
         self._stamped = fixed(

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rclpy.qos import qos_profile_sensor_data
@@ -26,6 +25,7 @@ from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
 from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
+from kws_imu_ros.resources import user_path
 
 TOPICS = {
     'audio': (AUDIO_TYPE, LOGGED_QOS),
@@ -88,7 +88,7 @@ class RecorderNode(BaseNode):
                 f'{", ".join(TOPICS)}, or record with `ros2 bag record`.'
             )
         name = bag or time.strftime('run-%Y-%m-%d-%H-%M-%S')
-        self.writer = BagWriter(Path(name).expanduser())
+        self.writer = BagWriter(user_path(name))
         for topic in topics:
             message_type, qos = TOPICS[topic]
             if topic == 'cmd_vel' and stamped:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -43,6 +42,7 @@ from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
+from kws_imu_ros.resources import user_path
 
 _CLOCK_STEP_NS = 10_000_000
 _WAKE_S = 0.2
@@ -76,7 +76,7 @@ class ReplayNode(BaseNode):
             raise KwsImuError(
                 'No bag was named; set the parameter `bag` to the folder of a rosbag2.'
             )
-        self._bag = Path(bag).expanduser()
+        self._bag = user_path(bag)
         self._rate = fixed(
             'rate', 1.0, 'Speed as a multiple of real time.', minimum=0.1, maximum=10.0
         )

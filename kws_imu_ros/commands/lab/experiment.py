@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kws_imu_ros.commands.arguments import Parser
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.experiments import EXPERIMENTS
 
@@ -17,7 +18,7 @@ from kws_imu_ros.lab.experiments import EXPERIMENTS
 UNTOLD = ('work', 'cache')
 
 
-class _ExperimentParser(argparse.ArgumentParser):
+class _ExperimentParser(Parser):
     """A parser that imports its experiment only when that is the one to be run."""
 
     def __init__(self, *args, **kwargs) -> None:

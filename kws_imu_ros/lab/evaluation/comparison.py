@@ -25,6 +25,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.architectures import complexity
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import RUNTIMES
+from kws_imu_ros.resources import user_path
 
 # A timing of at least this long is far above the clock's own resolution.
 SHORTEST_TIMING_S = 0.002
@@ -100,7 +101,7 @@ def load_candidate(model: str) -> Candidate:
 
     """
     if model.endswith('.tflite'):
-        path = Path(model).expanduser()
+        path = user_path(model)
         return Candidate(path.stem, str(path), read_model_file(path), {})
     path = find_bundle(model)
     bundle = load_bundle(path)

@@ -17,8 +17,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown  # Humble's rclpy itself has no such name.
 
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, as_user_error
 from kws_imu_ros.nodes.runtime.coalescing_executor import CoalescingExecutor
+from kws_imu_ros.nodes.runtime.environment import plain_words, prepare_environment
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -68,8 +69,6 @@ def run_nodes(
                 executor.spin_once()
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
-        except KwsImuError as error:
-            status, sentence = EXIT_USER_ERROR, str(error)
         except NameValidationException as error:
             problem = str(error).splitlines()[0].rstrip(':')
             status, sentence = (
@@ -78,9 +77,13 @@ def run_nodes(
             )
         # Whatever it is, the robot stops and the person at the terminal gets a sentence.
         except Exception as error:  # noqa: BLE001
-            status = EXIT_FAILURE
-            what = ' '.join(f'{type(error).__name__}: {error}'.split())
-            sentence = f'{_where(error)} failed ({what}); everything is stopped.'
+            problem = as_user_error(error)
+            if problem is not None:
+                status, sentence = EXIT_USER_ERROR, str(problem)
+            else:
+                status = EXIT_FAILURE
+                what = ' '.join(f'{type(error).__name__}: {error}'.split())
+                sentence = f'{_where(error)} failed ({what}); everything is stopped.'
         finally:
             _destroy(nodes)
             if executor is not None:
@@ -100,18 +103,33 @@ def _initialize(arguments: Sequence[str] | None) -> None:
         KwsImuError: an argument after --ros-args, or a parameters file, does not fit.
 
     """
-    try:
+    prepare_environment()
+    with ros_arguments_checked():
         rclpy.init(
             args=None if arguments is None else list(arguments),
             signal_handler_options=SignalHandlerOptions.NO,
         )
-    except (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError) as error:
-        # "failed to initialize rcl: PROBLEM, at FILE:LINE, at FILE:LINE"
-        problem = ' '.join(str(error).removeprefix('failed to initialize rcl: ').split())
-        problem = problem.split(', at /')[0].rstrip(' .,')
-        raise KwsImuError(
-            f'ROS did not start: {problem}; correct what follows --ros-args.'
-        ) from error
+
+
+@contextlib.contextmanager
+def ros_arguments_checked() -> Iterator[None]:
+    """
+    Turn what ROS dislikes of a command line or of the environment into one sentence.
+
+    Raises:
+        KwsImuError: it does not fit.
+
+    """
+    try:
+        yield
+    except rclpy_implementation.UnknownROSArgsError as error:
+        raise KwsImuError(f'ROS does not know {error} after --ros-args; correct it.') from error
+    except rclpy_implementation.RCLError as error:
+        advice = 'look for the cause with `kws-imu doctor`'
+        # Nobody is told to correct what the package itself wrote.
+        if '--ros-args' in sys.argv:
+            advice = 'correct what follows --ros-args'
+        raise KwsImuError(f'ROS did not start: {plain_words(str(error))}; {advice}.') from error
 
 
 def _destroy(nodes: list[Node]) -> None:
