@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
+from kws_imu_ros.decision.decision import Rule
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.resources import user_path
 
@@ -26,21 +27,6 @@ MAXIMUM_FILE_BYTES = 200_000
 VOICE_THRESHOLD = 0.6
 GESTURE_THRESHOLD = 0.6
 ALONE_THRESHOLD = 0.85
-# Name of each rule and the outcome of the decisions that it makes.
-RULES = {
-    'stop': 'accept',
-    'stop_gesture': 'accept',
-    'gesture_corrects_voice': 'accept',
-    'voice': 'accept',
-    'agreement': 'accept',
-    'gesture_alone': 'accept',
-    'fused_decides': 'accept',
-    'conflict': 'ask',
-    'unknown_word': 'reject',
-    'weak_voice': 'reject',
-    'weak_gesture': 'reject',
-    'gesture_not_allowed': 'reject',
-}
 SENTENCE_FIELDS = ('heard', 'heard_score', 'seen', 'seen_score', 'fused', 'fused_score', 'intent')
 
 
@@ -105,8 +91,8 @@ class PolicyTable:
     stop_gestures: tuple[str, ...]
     stop_gesture_threshold: float
     directions: tuple[str, ...]
-    sentences: dict[str, str]
-    disabled: tuple[str, ...] = ()
+    sentences: dict[Rule, str]
+    disabled: tuple[Rule, ...] = ()
     voice_offset: float = 0.0
     gesture_offset: float = 0.0
 
@@ -305,17 +291,17 @@ def _read_sentence(rule: _Section) -> str:
     return sentence
 
 
-def _read_rules(section: _Section) -> tuple[dict[str, str], tuple[str, ...]]:
+def _read_rules(section: _Section) -> tuple[dict[Rule, str], tuple[Rule, ...]]:
     """Return the sentences of all rules and the names of those that are disabled."""
     sentences, disabled = {}, []
-    for name in RULES:
-        rule = section.section(name)
-        if not rule.truth('enabled'):
-            if name == 'stop':
-                raise rule.wrong('enabled', 'is false, but a robot must always obey stop')
-            disabled.append(name)
-        sentences[name] = _read_sentence(rule)
-        rule.end()
+    for rule in Rule:
+        entry = section.section(rule.value)
+        if not entry.truth('enabled'):
+            if rule is Rule.STOP:
+                raise entry.wrong('enabled', 'is false, but a robot must always obey stop')
+            disabled.append(rule)
+        sentences[rule] = _read_sentence(entry)
+        entry.end()
     section.end()
     return sentences, tuple(disabled)
 

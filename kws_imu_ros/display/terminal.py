@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from kws_imu_ros.decision.decision import Decision
+from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.motion.velocity import Pose
 from kws_imu_ros.replay.run_log import RunLog
 from kws_imu_ros.replay.scenario import Judgement
@@ -28,7 +28,7 @@ LEVEL_FLOOR_DBFS, LEVEL_TOP_DBFS = -70.0, -10.0
 # Braille dots of a character cell, by row and column; 0x2800 is the empty cell.
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _ARROWS = '→↗↑↖←↙↓↘'
-_OUTCOME_STYLE = {'accept': 'bold green', 'ask': 'bold yellow', 'reject': 'dim'}
+_OUTCOME_STYLE = {Outcome.ACCEPT: 'bold green', Outcome.ASK: 'bold yellow', Outcome.REJECT: 'dim'}
 
 
 class TerminalDisplay:
@@ -109,9 +109,9 @@ class LineDisplay:
 
 def decision_text(time_s: float, decision: Decision) -> Text:
     """Return a decision as one line: when, what, by which rule, and why."""
-    what = decision.intent if decision.outcome == 'accept' else decision.outcome
+    what = decision.intent if decision.outcome is Outcome.ACCEPT else decision.outcome.value
     text = Text(f'{time_s:6.2f} s  ')
-    text.append(f'{what:<6}', style=_OUTCOME_STYLE.get(decision.outcome, ''))
+    text.append(f'{what:<6}', style=_OUTCOME_STYLE[decision.outcome])
     text.append(f'  [{decision.rule}] {decision.reason}')
     return text
 

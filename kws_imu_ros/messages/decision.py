@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from kws_imu_ros.decision.decision import Decision, Score
+from kws_imu_ros.decision.decision import Decision, Outcome, Rule, Score
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.factory import ROS, MessageFactory
 from kws_imu_ros.messages.fields import key_values
 
-DECISION_LEVELS = {'accept': 0, 'reject': 0, 'ask': 1}  # DiagnosticStatus OK and WARN
+# DiagnosticStatus OK and WARN
+DECISION_LEVELS = {Outcome.ACCEPT: 0, Outcome.REJECT: 0, Outcome.ASK: 1}
 
 
 def decision_to_message(decision: Decision, messages: MessageFactory = ROS) -> Any:
     """Return a decision as diagnostic_msgs/DiagnosticStatus: reason as message, rest as values."""
     pairs = {
         'stamp_ns': decision.stamp_ns,
-        'outcome': decision.outcome,
+        'outcome': decision.outcome.value,
         'intent': decision.intent,
-        'rule': decision.rule,
+        'rule': decision.rule.value,
     }
     for name in ('heard', 'seen', 'fused'):
         score = getattr(decision, name)
@@ -44,13 +45,11 @@ def decision_from_message(message: Any) -> Decision:
     """
     pairs = {pair.key: pair.value for pair in message.values}
     try:
-        if pairs['outcome'] not in DECISION_LEVELS:
-            raise ValueError(f'unknown outcome {pairs["outcome"]!r}')
         return Decision(
             stamp_ns=int(pairs['stamp_ns']),
-            outcome=pairs['outcome'],
+            outcome=Outcome(pairs['outcome']),
             intent=pairs['intent'],
-            rule=pairs['rule'],
+            rule=Rule(pairs['rule']),
             reason=message.message,
             heard=Score(pairs['heard'], float(pairs['heard_score'])),
             seen=Score(pairs['seen'], float(pairs['seen_score'])),

@@ -23,6 +23,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
+from kws_imu_ros.decision.decision import Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table, with_offsets
 from kws_imu_ros.errors import KwsImuError
@@ -136,7 +137,7 @@ class FusionNode(BaseNode):
         self._trouble: dict[str, int] = {}  # sentence -> report number that saw it last
         self._reports = 0
         self._healths: deque[PipelineHealth] = deque(maxlen=TROUBLE_SHOWN_S)
-        self._outcomes = {'accept': 0, 'reject': 0, 'ask': 0}
+        self._outcomes = dict.fromkeys(Outcome, 0)
         self._alive_count = 0
         self._alive_ns = time.monotonic_ns()
         self._arrived_ns: dict[str, int] = {}  # sense -> steady time of its newest message
@@ -253,7 +254,7 @@ class FusionNode(BaseNode):
     def _publish_decision(self, step: Step) -> None:
         """Publish a decision, and its command when it is one."""
         decision = step.decision
-        if decision.outcome == 'accept':
+        if decision.outcome is Outcome.ACCEPT:
             self._command_publisher.publish(intent_to_message(decision.intent))
         self._decision_publisher.publish(decision_to_message(decision))
         self._outcomes[decision.outcome] += 1
@@ -328,9 +329,9 @@ class FusionNode(BaseNode):
                 'IMU gaps': health.imu.gaps,
                 'IMU clock jumps': health.imu.clock_jumps,
                 'IMU clock skew (ms)': f'{health.imu_skew_ns / 1e6:.1f}',
-                'accepted': self._outcomes['accept'],
-                'rejected': self._outcomes['reject'],
-                'asked': self._outcomes['ask'],
+                'accepted': self._outcomes[Outcome.ACCEPT],
+                'rejected': self._outcomes[Outcome.REJECT],
+                'asked': self._outcomes[Outcome.ASK],
             },
         )
 

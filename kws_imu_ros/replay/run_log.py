@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kws_imu_ros.decision.decision import Decision
+from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.motion.velocity import Pose, Velocity
 from kws_imu_ros.replay.scenario import Command, Motion, Scenario
 
@@ -54,7 +54,7 @@ class RunLog:
         A decision carries the time of the sound that decided it, which no load of the machine
         shifts; a command without one (typed by a person) keeps the time of its arrival.
         """
-        accepted = [item for item in self.decisions if item[1].outcome == 'accept']
+        accepted = [item for item in self.decisions if item[1].outcome is Outcome.ACCEPT]
         result = []
         for arrival_s, intent in self.commands:
             match = next((item for item in accepted if item[1].intent == intent), None)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kws_imu_ros.decision.decision import Decision, Score
+from kws_imu_ros.decision.decision import Decision, Outcome, Rule, Score
 from kws_imu_ros.display.picture import save_picture
 from kws_imu_ros.display.terminal import (
     MAP_COLUMNS,
@@ -33,9 +33,9 @@ ARENA = (4.0, 4.0)
 def decision(stamp_s: float, intent: str, outcome: str = 'accept', rule: str = 'voice') -> Decision:
     return Decision(
         round(stamp_s * 1e9),
-        outcome,
+        Outcome(outcome),
         intent if outcome == 'accept' else '',
-        rule,
+        Rule(rule),
         f'Heard [{intent}] clearly.',
         Score(intent, 0.97),
         Score('none', 0.9),

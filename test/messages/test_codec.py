@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
 from kws_imu_ros.audio.block import AudioBlock
-from kws_imu_ros.decision.decision import Decision, Score
+from kws_imu_ros.decision.decision import Decision, Outcome, Rule, Score
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.messages.audio import (
@@ -71,9 +71,9 @@ def make_block(**changes) -> AudioBlock:
 def make_decision(**changes) -> Decision:
     values = {
         'stamp_ns': 12_345_678_901,
-        'outcome': 'accept',
+        'outcome': Outcome.ACCEPT,
         'intent': 'left',
-        'rule': 'voice',
+        'rule': Rule.VOICE,
         'reason': 'Heard "left" clearly (91%).',
         'heard': Score('left', 0.90625),
         'seen': Score('none', 0.75),
@@ -292,9 +292,10 @@ def test_posteriors_carry_their_labels_and_stamp(messages):
 
 
 @FACTORIES
-@pytest.mark.parametrize('outcome', ['accept', 'reject', 'ask'])
-def test_decisions_come_back_as_they_went(messages, outcome: str):
-    decision = make_decision(outcome=outcome, intent='left' if outcome == 'accept' else '')
+@pytest.mark.parametrize('outcome', list(Outcome))
+def test_decisions_come_back_as_they_went(messages, outcome: Outcome):
+    intent = 'left' if outcome is Outcome.ACCEPT else ''
+    decision = make_decision(outcome=outcome, intent=intent)
     message = decision_to_message(decision, messages)
     assert decision_from_message(message) == decision
     assert message.message == decision.reason
@@ -302,7 +303,13 @@ def test_decisions_come_back_as_they_went(messages, outcome: str):
 
 @pytest.mark.parametrize(
     ('key', 'value'),
-    [('outcome', None), ('outcome', 'maybe'), ('stamp_ns', 'soon'), ('heard_score', 'loud')],
+    [
+        ('outcome', None),
+        ('outcome', 'maybe'),
+        ('rule', 'whim'),
+        ('stamp_ns', 'soon'),
+        ('heard_score', 'loud'),
+    ],
 )
 def test_a_damaged_decision_is_refused(key: str, value: str | None):
     message = decision_to_message(make_decision())

@@ -541,7 +541,7 @@ def _streaming(interpreter: Any, table: Any, peaks: Any) -> dict[str, Any]:
     """Return false accepts and rejects over long audio, and thresholds for one an hour."""
     import numpy as np
 
-    from kws_imu_ros.decision.policy import VOICE_THRESHOLD
+    from kws_imu_ros.decision.table import VOICE_THRESHOLD
     from kws_imu_ros.lab.evaluation import streaming
 
     chosen, accepts, rejects = streaming.choose_thresholds(peaks)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.audio.frontend import log_mel
-from kws_imu_ros.decision.decision import Decision
+from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import PolicyTable
 from kws_imu_ros.fusion.pipeline import FusionPipeline, Step
@@ -137,7 +137,7 @@ def stream(
 
 def accepts(steps: Sequence[Step]) -> list[Decision]:
     """Return the accepting decisions of steps."""
-    return [s.decision for s in steps if s.decision and s.decision.outcome == 'accept']
+    return [s.decision for s in steps if s.decision and s.decision.outcome is Outcome.ACCEPT]
 
 
 def first_gesture(steps: Sequence[Step]) -> tuple[str, int]:

@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from kws_imu_ros.audio.frontend import log_mel
+from kws_imu_ros.decision.decision import Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.smoothing import make_smoothers, smooth
 from kws_imu_ros.decision.table import PolicyTable, Thresholds
@@ -279,7 +280,7 @@ def decide(heard: Heard, policy: Policy) -> str:
             Posteriors(raw.voice[k], raw.gesture[k], raw.intent[k]),
             Posteriors(smoothed.voice[k], smoothed.gesture[k], smoothed.intent[k]),
         )
-        accepted = decision is not None and decision.outcome == 'accept'
+        accepted = decision is not None and decision.outcome is Outcome.ACCEPT
         if accepted and (decision.intent != stop or not outcome):
             outcome = decision.intent
     return outcome
