@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
-from kws_imu_ros.motion.profiles import Drive, MotionTable, Profile, Resume, Scale, Stop
+from kws_imu_ros.motion.profiles import Drive, MotionTable, Resume, Scale, Stop
 from kws_imu_ros.motion.velocity import Velocity
 
 # After a pause of our own, signs of life wait in a queue behind the update: this long, in s, they
@@ -15,11 +16,34 @@ GRACE_AFTER_PAUSE = 0.1
 # timeout of bases): speed grows from rest again and does not jump to what it was.
 BASE_TIMEOUT = 0.5
 
-STANDING = 'standing'
-DRIVING = 'driving'
-STOPPING = 'stopping'
-EMERGENCY_STOP = 'emergency_stop'
-FUSION_LOST = 'fusion_lost'
+
+class _Named(str, Enum):
+    """An enum whose members are printed, formatted and published as their values."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class MotionState(_Named):
+    """What the robot does, or what keeps it from doing anything."""
+
+    STANDING = 'standing'
+    DRIVING = 'driving'
+    STOPPING = 'stopping'
+    EMERGENCY_STOP = 'emergency_stop'
+    FUSION_LOST = 'fusion_lost'
+
+
+class CommandOutcome(_Named):
+    """What became of a command: it has its effect, or why it has none."""
+
+    ACCEPTED = 'accepted'
+    UNKNOWN = 'unknown'
+    STALE = 'stale'
+    FUTURE = 'future'
+    OVERTAKEN = 'overtaken'
+    EMERGENCY_STOP = 'emergency_stop'
+    FUSION_LOST = 'fusion_lost'
 
 
 @dataclass(frozen=True)
@@ -27,14 +51,30 @@ class CommandResult:
     """
     What became of a command.
 
-    accepted: it was understood and has its effect.
-    code: 'accepted', 'unknown', 'stale', 'future', 'overtaken', 'emergency_stop' or 'fusion_lost'.
-    reason: one plain sentence for people.
+    outcome: as an enum. reason: as one plain sentence for people.
     """
 
-    accepted: bool
-    code: str
+    outcome: CommandOutcome
     reason: str
+
+    @property
+    def accepted(self) -> bool:
+        """Return whether the command was understood and has its effect."""
+        return self.outcome is CommandOutcome.ACCEPTED
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A command as it came: when it was given, and how old it is now."""
+
+    intent: str
+    stamp_ns: int
+    age_ns: int
+
+    @property
+    def given_ns(self) -> int:
+        """Return when it was given, for one from the future the time of its arrival."""
+        return self.stamp_ns + min(self.age_ns, 0)
 
 
 @dataclass(frozen=True)
@@ -126,15 +166,15 @@ class MotionController:
         return self._now_ns - self._heartbeat_ns <= _nanoseconds(self._table.fusion_timeout)
 
     @property
-    def state(self) -> str:
-        """Return STANDING, DRIVING, STOPPING, EMERGENCY_STOP or FUSION_LOST."""
+    def state(self) -> MotionState:
+        """Return what the robot does, or what keeps it from doing anything."""
         if self._emergency_stop:
-            return EMERGENCY_STOP
+            return MotionState.EMERGENCY_STOP
         if not self.fusion_alive:
-            return FUSION_LOST
+            return MotionState.FUSION_LOST
         if self._active is not None:
-            return DRIVING
-        return STANDING if self._velocity == Velocity() else STOPPING
+            return MotionState.DRIVING
+        return MotionState.STANDING if self._velocity == Velocity() else MotionState.STOPPING
 
     def heartbeat(self, now_ns: int) -> None:
         """Take note that fusion is alive."""
@@ -171,83 +211,33 @@ class MotionController:
             now_ns: when it arrived; None means at once.
 
         """
-        self._advance(max(stamp_ns, self._now_ns or stamp_ns) if now_ns is None else now_ns)
-        assert self._now_ns is not None
+        latest_ns = self._advance(
+            max(stamp_ns, self._now_ns or stamp_ns) if now_ns is None else now_ns
+        )
+        command = _Command(intent, stamp_ns, latest_ns - stamp_ns)
         profile = self._table.profile(intent)
         if profile is None:
             return CommandResult(
-                False,
-                'unknown',
+                CommandOutcome.UNKNOWN,
                 f'The command {intent!r} is not in the motion table; '
                 f'known are {", ".join(self._table.intents)}.',
             )
         if isinstance(profile, Stop):
-            self._active = None
-            self._note_stop(min(stamp_ns, self._now_ns))
-            return CommandResult(True, 'accepted', 'The robot stops.')
-        if self._emergency_stop:
-            return CommandResult(
-                False,
-                'emergency_stop',
-                f'The command {intent!r} is ignored: the emergency stop is engaged; release it.',
-            )
-        if not self.fusion_alive:
-            return CommandResult(
-                False,
-                'fusion_lost',
-                f'The command {intent!r} is ignored: fusion gives no sign of life.',
-            )
-        if self._stopped_ns is not None and stamp_ns < self._stopped_ns:
-            return CommandResult(
-                False,
-                'overtaken',
-                f'The command {intent!r} is ignored: it was given before the robot was stopped.',
-            )
-        age_ns = self._now_ns - stamp_ns
-        drive = self._resolve(profile)
-        lifetime = self._table.command_lifetime
-        if drive is not None and drive.lifetime is not None:
-            lifetime = min(lifetime, drive.lifetime)
-        if age_ns >= _nanoseconds(lifetime):
-            return CommandResult(
-                False,
-                'stale',
-                f'The command {intent!r} is ignored: it is {age_ns / 1e9:.2f} s old and a command '
-                f'lives {lifetime:g} s.',
-            )
-        if -age_ns > _nanoseconds(self._table.max_clock_skew):
-            return CommandResult(
-                False,
-                'future',
-                f'The command {intent!r} is ignored: its sender is {-age_ns / 1e9:.2f} s ahead; '
-                'synchronise the clocks.',
-            )
+            return self._stop(command)
+        drive = None if isinstance(profile, Scale) else self._resolve(profile)
+        lifetime = self._lifetime(drive)
+        refusal = self._refuse(command, lifetime)
+        if refusal is not None:
+            return refusal
         if isinstance(profile, Scale):
-            self._scale = min(
-                max(self._scale * profile.factor, self._table.minimum_scale),
-                self._table.maximum_scale,
-            )
-            if self._active is None:
-                return CommandResult(
-                    True, 'accepted', f'The next drive is at {self._scale:.0%} of its speed.'
-                )
-            # A person who still gives commands is still in charge: the drive starts afresh.
-            self._active = _ActiveCommand(
-                self._active.intent,
-                self._active.velocity,
-                max(self._active.stamp_ns, min(stamp_ns, self._now_ns)),
-                self._active.lifetime_ns,
-            )
+            return self._change_scale(command, profile)
+        if drive is None:
             return CommandResult(
-                True, 'accepted', f'The robot drives at {self._scale:.0%} of its speed.'
+                CommandOutcome.UNKNOWN,
+                f'The command {intent!r} is ignored: its profile in the motion table names no '
+                'profile that drives; correct the table.',
             )
-        assert drive is not None
-        if drive.velocity.linear_x != 0.0:
-            self._last_drive = drive
-        self._active = _ActiveCommand(
-            intent, drive.velocity, min(stamp_ns, self._now_ns), _nanoseconds(lifetime)
-        )
-        return CommandResult(True, 'accepted', f'The robot does {intent!r}.')
+        return self._drive(command, drive, lifetime)
 
     def update(self, now_ns: int) -> Velocity:
         """
@@ -264,33 +254,103 @@ class MotionController:
         if self._emergency_stop or not self.fusion_alive:
             self._halt()
             return self._velocity
-        limits = self._table.limits
-        target = Velocity()
-        if self._active is not None:
-            # The table may have been changed since the command was given.
-            lifetime_ns = min(self._active.lifetime_ns, _nanoseconds(self._table.command_lifetime))
-            remaining_ns = self._active.stamp_ns + lifetime_ns - now_ns
-            if remaining_ns <= 0:
-                self._active = None
-            else:
-                remaining = remaining_ns / 1e9
-                asked = self._active.velocity
-                # Never faster than what can still be braked away before the lifetime ends.
-                linear_bound = limits.linear.max_deceleration * remaining
-                angular_bound = limits.angular.max_deceleration * remaining
-                target = Velocity(
-                    _shrink(asked.linear_x * self._scale, linear_bound),
-                    _shrink(asked.angular_z * self._scale, angular_bound),
-                )
-        self._velocity = limits.limit(target, self._velocity, dt, stopping=self._active is None)
+        target = self._target(now_ns)
+        self._velocity = self._table.limits.limit(
+            target, self._velocity, dt, stopping=self._active is None
+        )
         return self._velocity
 
-    def _resolve(self, profile: Profile) -> Drive | None:
-        if isinstance(profile, Resume):
-            if self._last_drive is not None:
-                return self._last_drive
-            profile = self._table.profiles[profile.otherwise]
-        return profile if isinstance(profile, Drive) else None
+    def _target(self, now_ns: int) -> Velocity:
+        """Return the velocity that is wished for now; end a drive whose lifetime is over."""
+        active, limits = self._active, self._table.limits
+        if active is None:
+            return Velocity()
+        # The table may have been changed since the command was given.
+        lifetime_ns = min(active.lifetime_ns, _nanoseconds(self._table.command_lifetime))
+        remaining = (active.stamp_ns + lifetime_ns - now_ns) / 1e9
+        if remaining <= 0.0:
+            self._active = None
+            return Velocity()
+        # Never faster than what can still be braked away before the lifetime ends.
+        return Velocity(
+            _shrink(
+                active.velocity.linear_x * self._scale, limits.linear.max_deceleration * remaining
+            ),
+            _shrink(
+                active.velocity.angular_z * self._scale, limits.angular.max_deceleration * remaining
+            ),
+        )
+
+    def _stop(self, command: _Command) -> CommandResult:
+        """Come to rest, whatever the command's age and whatever the state."""
+        self._active = None
+        self._note_stop(command.given_ns)
+        return CommandResult(CommandOutcome.ACCEPTED, 'The robot stops.')
+
+    def _refuse(self, command: _Command, lifetime: float) -> CommandResult | None:
+        """Return why a command that moves the robot has no effect, None where it has one."""
+
+        def ignore(outcome: CommandOutcome, reason: str) -> CommandResult:
+            return CommandResult(outcome, f'The command {command.intent!r} is ignored: {reason}')
+
+        if self._emergency_stop:
+            return ignore(
+                CommandOutcome.EMERGENCY_STOP, 'the emergency stop is engaged; release it.'
+            )
+        if not self.fusion_alive:
+            return ignore(CommandOutcome.FUSION_LOST, 'fusion gives no sign of life.')
+        if self._stopped_ns is not None and command.stamp_ns < self._stopped_ns:
+            return ignore(CommandOutcome.OVERTAKEN, 'it was given before the robot was stopped.')
+        if command.age_ns >= _nanoseconds(lifetime):
+            return ignore(
+                CommandOutcome.STALE,
+                f'it is {command.age_ns / 1e9:.2f} s old and a command lives {lifetime:g} s.',
+            )
+        if -command.age_ns > _nanoseconds(self._table.max_clock_skew):
+            return ignore(
+                CommandOutcome.FUTURE,
+                f'its sender is {-command.age_ns / 1e9:.2f} s ahead; synchronise the clocks.',
+            )
+        return None
+
+    def _change_scale(self, command: _Command, profile: Scale) -> CommandResult:
+        """Drive faster or slower from now on."""
+        table = self._table
+        scale = self._scale * profile.factor
+        self._scale = min(max(scale, table.minimum_scale), table.maximum_scale)
+        if self._active is None:
+            return CommandResult(
+                CommandOutcome.ACCEPTED, f'The next drive is at {self._scale:.0%} of its speed.'
+            )
+        # A person who still gives commands is still in charge: the drive starts afresh.
+        stamp_ns = max(self._active.stamp_ns, command.given_ns)
+        self._active = replace(self._active, stamp_ns=stamp_ns)
+        return CommandResult(
+            CommandOutcome.ACCEPTED, f'The robot drives at {self._scale:.0%} of its speed.'
+        )
+
+    def _drive(self, command: _Command, drive: Drive, lifetime: float) -> CommandResult:
+        """Drive until the command's lifetime ends."""
+        if drive.velocity.linear_x != 0.0:
+            self._last_drive = drive
+        self._active = _ActiveCommand(
+            command.intent, drive.velocity, command.given_ns, _nanoseconds(lifetime)
+        )
+        return CommandResult(CommandOutcome.ACCEPTED, f'The robot does {command.intent!r}.')
+
+    def _resolve(self, profile: Drive | Resume) -> Drive | None:
+        """Return the drive that a profile means now; None where the table lacks it."""
+        if isinstance(profile, Drive):
+            return profile
+        if self._last_drive is not None:
+            return self._last_drive
+        otherwise = self._table.profiles.get(profile.otherwise)
+        return otherwise if isinstance(otherwise, Drive) else None
+
+    def _lifetime(self, drive: Drive | None) -> float:
+        """Return for how long, in s, a command lives; the table's time bounds that of a drive."""
+        longest = self._table.command_lifetime
+        return longest if drive is None or drive.lifetime is None else min(longest, drive.lifetime)
 
     def _forgive_own_pause(self, now_ns: int, dt: float) -> None:
         timeout = self._table.fusion_timeout
@@ -312,8 +372,8 @@ class MotionController:
     def _note_stop(self, stamp_ns: int) -> None:
         self._stopped_ns = max(stamp_ns, self._stopped_ns or stamp_ns)
 
-    def _advance(self, now_ns: int) -> None:
-        """Move the clock on; forget the command where time jumped backwards."""
+    def _advance(self, now_ns: int) -> int:
+        """Move the clock on and return it; forget the command where time jumped backwards."""
         if self._now_ns is None or now_ns >= self._now_ns:
             self._now_ns = now_ns
         elif self._now_ns - now_ns > _nanoseconds(self._table.max_clock_skew):
@@ -323,6 +383,7 @@ class MotionController:
             self._updated_ns = now_ns
             self._now_ns = now_ns
         # Less is no jump: inputs that were stamped by several senders overlap a little.
+        return self._now_ns
 
 
 def _nanoseconds(seconds: float) -> int:

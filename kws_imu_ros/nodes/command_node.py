@@ -31,8 +31,7 @@ from std_srvs.srv import SetBool
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.decision import intent_from_message
 from kws_imu_ros.messages.motion import velocity_to_message, velocity_to_stamped_message
-from kws_imu_ros.motion import controller as motion
-from kws_imu_ros.motion.controller import MotionController
+from kws_imu_ros.motion.controller import CommandOutcome, MotionController, MotionState
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
@@ -121,9 +120,9 @@ class CommandNode(BaseNode):
             self._declare_table(table), require_heartbeat=require_fusion
         )
         self._moved_ns = self._now_ns()
-        self._state = ''
+        self._state: MotionState | None = None
         self._unknown: dict[str, int] = {}
-        self._refused: dict[str, int] = {}
+        self._refused: dict[CommandOutcome, int] = {}
         self._accepted = 0
         self._last_refusal = ''
 
@@ -212,14 +211,14 @@ class CommandNode(BaseNode):
             self._on_timer()
             return
         self._last_refusal = result.reason
-        self._refused[result.code] = self._refused.get(result.code, 0) + 1
-        if result.code == 'unknown':
+        self._refused[result.outcome] = self._refused.get(result.outcome, 0) + 1
+        if result.outcome is CommandOutcome.UNKNOWN:
             if intent in self._unknown:
                 self._unknown[intent] += 1
                 return
             if len(self._unknown) < LONGEST_UNKNOWN_LIST:
                 self._unknown[intent] = 1
-            elif self._refused['unknown'] > 2 * LONGEST_UNKNOWN_LIST:
+            elif self._refused[CommandOutcome.UNKNOWN] > 2 * LONGEST_UNKNOWN_LIST:
                 return
         self.get_logger().warning(result.reason)
 
@@ -227,8 +226,8 @@ class CommandNode(BaseNode):
         if message.data == 0:
             # Fusion lives but has lost a sense: the person's stop might not be heard or seen.
             self._controller.heartbeat_lost(self._now_ns())
-            if self._state != motion.FUSION_LOST:
-                self._state = motion.FUSION_LOST
+            if self._state is not MotionState.FUSION_LOST:
+                self._state = MotionState.FUSION_LOST
                 self.get_logger().warning(
                     'Fusion has lost a sense; the robot stands until a new command comes.'
                 )
@@ -272,14 +271,14 @@ class CommandNode(BaseNode):
         state = self._controller.state
         if state == self._state:
             return
-        if state == motion.FUSION_LOST and self._state == '':
+        if state is MotionState.FUSION_LOST and self._state is None:
             self.get_logger().info('Waiting for a sign of life of fusion.')
-        elif state == motion.FUSION_LOST:
+        elif state is MotionState.FUSION_LOST:
             self.get_logger().warning(
                 'Fusion gives no sign of life; the robot stands until it does and a new command '
                 'comes.'
             )
-        elif self._state == motion.FUSION_LOST:
+        elif self._state is MotionState.FUSION_LOST:
             self.get_logger().info('Fusion is alive.')
         self._state = state
 
@@ -288,7 +287,7 @@ class CommandNode(BaseNode):
         warnings = []
         if controller.emergency_stopped:
             warnings.append('The emergency stop is engaged; release it to drive.')
-        if controller.state == motion.FUSION_LOST:
+        if controller.state is MotionState.FUSION_LOST:
             warnings.append('Fusion gives no sign of life; the robot stands.')
         fusions = self.count_publishers('fusion_alive')
         if fusions > 1:
@@ -308,7 +307,7 @@ class CommandNode(BaseNode):
             'angular_z (rad/s)': f'{velocity.angular_z:.3f}',
             'scale': f'{controller.scale:.2f}',
             'accepted': self._accepted,
-            **{f'refused: {code}': count for code, count in self._refused.items()},
+            **{f'refused: {outcome}': count for outcome, count in self._refused.items()},
         }
         if self._unknown:
             values['unknown commands'] = ', '.join(

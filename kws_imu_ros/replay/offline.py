@@ -20,13 +20,13 @@ from typing import Any
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, SensorMessage, read_sensors
 from kws_imu_ros.bags.timing import StampMapper
-from kws_imu_ros.decision.decision import Decision
+from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table
 from kws_imu_ros.fusion.pipeline import FusionPipeline, Step
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
-from kws_imu_ros.motion.controller import DRIVING, STANDING, STOPPING, MotionController
+from kws_imu_ros.motion.controller import MotionController, MotionState
 from kws_imu_ros.motion.differential_drive import move
 from kws_imu_ros.motion.profiles import load_motion_table
 from kws_imu_ros.motion.velocity import Pose, Velocity
@@ -148,7 +148,7 @@ class _Replay:
         self._outcomes: Counter[str] = Counter()
         self._pose = Pose()
         self._velocity = Velocity()
-        self._state = STANDING
+        self._state = MotionState.STANDING
         self._moved_ns = 0
         self._sentences: tuple[str, ...] = ()
         labels = pipeline.labels
@@ -171,7 +171,10 @@ class _Replay:
             for step in self._push(message):
                 yield from self._take(step, now_ns)
         end_ns = now_ns
-        while self._state in (DRIVING, STOPPING) and control_ns < end_ns + LONGEST_TAIL_NS:
+        while (
+            self._state in (MotionState.DRIVING, MotionState.STOPPING)
+            and control_ns < end_ns + LONGEST_TAIL_NS
+        ):
             yield from self._control(control_ns)
             control_ns += CONTROL_PERIOD_NS
         yield self._summary(end_ns)
@@ -200,7 +203,7 @@ class _Replay:
         log.decisions.append((time_s, decision))
         self._outcomes[decision.outcome] += 1
         yield self._event(decision.stamp_ns, 'decision', _decision_fields(decision))
-        if decision.outcome != 'accept':
+        if decision.outcome is not Outcome.ACCEPT:
             return
         result = self._controller.command(decision.intent, now_ns, now_ns)
         log.commands.append((log.time_of(now_ns), decision.intent))

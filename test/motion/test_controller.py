@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kws_imu_ros.motion import controller as motion
-from kws_imu_ros.motion.controller import MotionController
+from kws_imu_ros.motion.controller import (
+    GRACE_AFTER_PAUSE,
+    CommandOutcome,
+    MotionController,
+    MotionState,
+)
 from kws_imu_ros.motion.profiles import load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
 
@@ -56,7 +60,7 @@ def test_each_word_of_the_vocabulary_does_what_it_says():
         robot = Robot()
         assert robot.say(intent).accepted
         assert robot.tick(15) == Velocity(pytest.approx(linear_x), pytest.approx(angular_z))
-        assert robot.controller.state == motion.DRIVING
+        assert robot.controller.state is MotionState.DRIVING
         assert robot.controller.active_intent == intent
 
 
@@ -66,9 +70,9 @@ def test_stop_brakes_at_its_own_deceleration():
     robot.tick(15)
     assert robot.say('stop').accepted
     assert robot.tick() == Velocity(pytest.approx(0.1), 0.0)
-    assert robot.controller.state == motion.STOPPING
+    assert robot.controller.state is MotionState.STOPPING
     assert robot.tick() == REST
-    assert robot.controller.state == motion.STANDING
+    assert robot.controller.state is MotionState.STANDING
 
 
 def test_stop_is_obeyed_however_old_or_young():
@@ -96,7 +100,7 @@ def test_a_command_that_is_stale_on_arrival_never_moves_the_robot():
     robot = Robot()
     result = robot.say('up', age=3.0)
     assert not result.accepted
-    assert result.code == 'stale'
+    assert result.outcome is CommandOutcome.STALE
     assert '3.00 s old' in result.reason
     assert robot.tick(100) == REST
     assert set(robot.velocities) == {REST}
@@ -122,7 +126,7 @@ def test_a_command_from_the_future_is_refused_beyond_the_skew_of_clocks():
     assert robot.say('up', age=-0.4).accepted
     robot = Robot()
     result = robot.say('up', age=-5.0)
-    assert (result.accepted, result.code) == (False, 'future')
+    assert (result.accepted, result.outcome) == (False, CommandOutcome.FUTURE)
     assert robot.tick(20) == REST
 
 
@@ -130,7 +134,7 @@ def test_a_command_from_the_future_is_refused_beyond_the_skew_of_clocks():
 def test_unknown_intents_change_nothing(intent):
     robot = Robot()
     result = robot.say(intent)
-    assert (result.accepted, result.code) == (False, 'unknown')
+    assert (result.accepted, result.outcome) == (False, CommandOutcome.UNKNOWN)
     assert robot.tick(20) == REST
     robot.say('up')
     robot.tick(10)
@@ -146,8 +150,8 @@ def test_without_fusion_the_robot_stops_at_once_and_stays():
     robot.tick(7)
     assert robot.velocities[-1] != REST
     assert robot.tick() == REST
-    assert robot.controller.state == motion.FUSION_LOST
-    assert robot.say('up').code == 'fusion_lost'
+    assert robot.controller.state is MotionState.FUSION_LOST
+    assert robot.say('up').outcome is CommandOutcome.FUSION_LOST
     robot.fusion = True
     assert robot.tick(20) == REST, 'the old command does not come back with fusion'
     assert robot.say('up').accepted
@@ -168,7 +172,7 @@ def test_a_pause_of_the_watcher_itself_gives_fusion_a_moment_to_be_heard():
     robot.now += 1000 * MS
     robot.tick()
     assert robot.tick(3) == REST, 'but they did not: fusion is dead'
-    assert robot.controller.state == motion.FUSION_LOST
+    assert robot.controller.state is MotionState.FUSION_LOST
 
 
 def test_pauses_again_and_again_do_not_keep_a_dead_fusion_alive():
@@ -188,14 +192,14 @@ def test_a_fusion_that_lost_a_sense_stops_the_robot_at_once():
     robot.tick(10)
     robot.controller.heartbeat_lost(robot.now)
     assert robot.controller.velocity == REST
-    assert robot.controller.state == motion.FUSION_LOST
+    assert robot.controller.state is MotionState.FUSION_LOST
     assert robot.tick(10) == REST, 'a new command is needed'
     assert robot.say('up').accepted
 
 
 def test_before_the_first_sign_of_life_nothing_moves():
     controller = MotionController(TABLE)
-    assert controller.command('up', START).code == 'fusion_lost'
+    assert controller.command('up', START).outcome is CommandOutcome.FUSION_LOST
     assert controller.update(START + PERIOD) == REST
 
 
@@ -214,10 +218,10 @@ def test_the_emergency_stop_is_latched():
     robot.controller.emergency_stop(True)
     assert robot.controller.velocity == REST, 'at once, before the next update'
     assert robot.tick() == REST
-    assert robot.say('up').code == 'emergency_stop'
+    assert robot.say('up').outcome is CommandOutcome.EMERGENCY_STOP
     assert robot.say('stop').accepted
     assert robot.tick(100) == REST
-    assert robot.controller.state == motion.EMERGENCY_STOP
+    assert robot.controller.state is MotionState.EMERGENCY_STOP
     robot.controller.emergency_stop(False)
     assert robot.tick(20) == REST, 'released is not restarted'
     assert robot.controller.scale == 1.0
@@ -344,7 +348,7 @@ def test_no_history_breaks_a_promise(history):
             was_alive = robot.now <= alive_until
             robot.now += arguments[0] * MS
             if was_alive:
-                grace_ns = round(motion.GRACE_AFTER_PAUSE * 1e9)
+                grace_ns = round(GRACE_AFTER_PAUSE * 1e9)
                 alive_until = max(alive_until, robot.now + PERIOD + grace_ns)
             if arguments[0] < 0:
                 alive_until = min(alive_until, robot.now + round(TABLE.fusion_timeout * 1e9))
@@ -376,7 +380,7 @@ def test_a_command_that_was_given_before_a_stop_never_moves_the_robot():
     robot.tick(2)
     # From another sender, on a slower road.
     result = robot.say('up', age=0.3)
-    assert (result.accepted, result.code) == (False, 'overtaken')
+    assert (result.accepted, result.outcome) == (False, CommandOutcome.OVERTAKEN)
     assert robot.tick(20) == REST
     assert robot.say('up').accepted
     assert robot.tick(5) != REST
@@ -389,7 +393,7 @@ def test_a_command_that_was_given_during_the_emergency_stop_is_not_obeyed_after_
     robot.controller.emergency_stop(False, robot.now + 20 * MS)
     robot.now += 21 * MS
     result = robot.controller.command('up', robot.now - 10 * MS, robot.now)
-    assert (result.accepted, result.code) == (False, 'overtaken')
+    assert (result.accepted, result.outcome) == (False, CommandOutcome.OVERTAKEN)
     assert robot.tick(20) == REST
     assert robot.say('up').accepted
     assert robot.tick(5) != REST
@@ -400,11 +404,11 @@ def test_a_command_that_was_given_while_fusion_was_dead_is_not_obeyed_when_it_li
     robot.tick(5)
     robot.fusion = False
     robot.tick(20)
-    assert robot.controller.state == motion.FUSION_LOST
+    assert robot.controller.state is MotionState.FUSION_LOST
     robot.fusion = True
     robot.tick()
     result = robot.say('up', age=0.2)
-    assert (result.accepted, result.code) == (False, 'overtaken')
+    assert (result.accepted, result.outcome) == (False, CommandOutcome.OVERTAKEN)
     assert robot.tick(20) == REST
 
 
