@@ -14,6 +14,25 @@ def downmix(samples: np.ndarray) -> np.ndarray:
     return samples.mean(axis=1, dtype=np.float32) / np.float32(32768.0)
 
 
+def channels_cancel(samples: np.ndarray) -> bool:
+    """
+    Return whether the mean of int16 (n, channels) loses what the channels hold.
+
+    The mean of channels that have nothing to do with each other keeps the root of their summed
+    energy over their count; less than a third of it is left only where channels are inverted.
+    """
+    if len(samples) == 0:
+        return False
+    mean = samples.mean(axis=1, dtype=np.float32)
+    unrelated = samples.var(axis=0, dtype=np.float64).sum() / samples.shape[1] ** 2
+    return bool(mean.var(dtype=np.float64) < 0.1 * unrelated)
+
+
+def loudest_channel(samples: np.ndarray) -> int:
+    """Return the index of the channel of int16 (n, channels) with the most energy."""
+    return int(samples.var(axis=0, dtype=np.float64).argmax())
+
+
 def to_int16(samples: np.ndarray) -> np.ndarray:
     """Return floats from -1 to 1 as int16, rounded, and clipped where they are beyond."""
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)

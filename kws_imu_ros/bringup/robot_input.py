@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES, is_sound_file, what_it_is
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.resources import share_path
 
@@ -16,7 +17,6 @@ BAG = 'bag'
 
 AUTO, NONE, SERIAL, MPU6050 = 'auto', 'none', 'serial', 'mpu6050'
 
-SOUND_SUFFIXES = ('.wav', '.flac', '.ogg')
 BAG_SUFFIXES = ('.mcap', '.db3')
 
 
@@ -62,11 +62,13 @@ def parse_input(text: str) -> RobotInput:
     suffix = path.suffix.lower()
     if suffix in BAG_SUFFIXES:
         return RobotInput(BAG, path)
-    if suffix in SOUND_SUFFIXES:
+    # What is called a sound but is none gets the sentence of those who read it.
+    if suffix in SOUND_SUFFIXES or is_sound_file(path):
         return RobotInput(FILE, path)
+    what = what_it_is(path)
     raise KwsImuError(
-        f'The input {path} is neither a sound file ({", ".join(SOUND_SUFFIXES)}) nor a bag '
-        f'({", ".join(BAG_SUFFIXES)} or its folder).'
+        f'The input {path} is neither a sound file (such as {", ".join(SOUND_SUFFIXES[:3])}) nor a '
+        f'bag ({", ".join(BAG_SUFFIXES)} or its folder)' + (f': it is {what}.' if what else '.')
     )
 
 

@@ -93,7 +93,10 @@ class MicrophoneNode(SensorNode):
                 self.now_ns, self._device, block_ms, capture_rate, capture_channels
             )
             return self._listening
-        return FileSource(source_name, self.now_ns, block_ms, repeat, trailing_silence_s)
+        file = FileSource(source_name, self.now_ns, block_ms, repeat, trailing_silence_s)
+        for remark in file.remarks:
+            self.get_logger().warning(f'The {file.description} is odd: {remark}.')
+        return file
 
     def publish_reading(self, reading: AudioBlock) -> None:
         """Publish one block."""

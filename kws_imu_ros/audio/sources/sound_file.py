@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_imu_ros.audio.block import SAMPLE_RATE, AudioBlock, blocks_of
-from kws_imu_ros.audio.sound_file import read_audio_file
+from kws_imu_ros.audio.sound_file import read_sound
 from kws_imu_ros.audio.sources.health import AudioSourceHealth
 from kws_imu_ros.errors import KwsImuError
 
@@ -18,7 +18,11 @@ SECOND_NS = 1_000_000_000
 
 
 class FileSource:
-    """Play a recording as if a microphone heard it now: each block is given when it has ended."""
+    """
+    Play a recording as if a microphone heard it now: each block is given when it has ended.
+
+    remarks: what is odd about the file, see `Sound`.
+    """
 
     def __init__(
         self,
@@ -36,7 +40,7 @@ class FileSource:
         trailing_silence_s: digital silence after the end, so that the last word is decided upon.
 
         Raises:
-            KwsImuError: the file cannot be used (see `read_audio_file`) or a value is out of
+            KwsImuError: the file cannot be used (see `read_sound`) or a value is out of
                 range.
 
         """
@@ -44,15 +48,16 @@ class FileSource:
             raise KwsImuError(
                 f'trailing_silence_s is {trailing_silence_s} but must be from 0 to 60.'
             )
-        samples = read_audio_file(path)
+        sound = read_sound(path)
         silence = np.zeros(round(trailing_silence_s * SAMPLE_RATE), np.int16)
-        self._blocks = blocks_of(np.concatenate((samples, silence)), 0, block_ms)
+        self._blocks = blocks_of(np.concatenate((sound.samples, silence)), 0, block_ms)
         self._clock = clock
         self._repeat = repeat
         self._next = 0
         self._start_ns = 0
         self._steady_start_ns = 0
         self._health = AudioSourceHealth()
+        self.remarks = sound.remarks
         self.description = f'file {path}'
 
     @property
