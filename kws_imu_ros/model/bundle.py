@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.audio.frontend import FrontEndParameters, mel_matrix_digest
+from kws_imu_ros.configuration.section import Section, read_json
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.tflite_file import TensorSpec, read_tflite
 from kws_imu_ros.resources import share_directory, user_path
@@ -36,6 +37,7 @@ CARD_FILE = 'MODEL_CARD.md'
 DEFAULT_NAME = 'voice_gesture'
 HEADS = ('voice', 'gesture', 'intent')
 INPUTS = ('log_mel', 'imu')
+IMU_UNITS = {'acceleration_unit': 'm/s^2', 'angular_velocity_unit': 'rad/s'}
 IMU_COLUMNS = ('ax', 'ay', 'az', 'gx', 'gy', 'gz')
 DTYPE_RANGES = {
     'int8': (-128, 127),
@@ -43,6 +45,22 @@ DTYPE_RANGES = {
     'int16': (-32768, 32767),
     'float32': (0, 0),
 }
+MANIFEST_FIELDS = (
+    'schema_version',
+    'name',
+    'version',
+    'labels',
+    'front_end',
+    'imu',
+    'signature',
+    'inputs',
+    'outputs',
+    'model',
+    'data',
+    'recipe',
+    'metrics',
+    'thresholds',
+)
 MAXIMUM_MANIFEST_BYTES = 1_000_000
 MAXIMUM_MODEL_BYTES = 100_000_000
 
@@ -129,95 +147,24 @@ class Bundle:
     model_bytes: bytes
 
 
-class _Fields:
-    """A JSON object whose fields are taken one by one, with errors that name file and field."""
-
-    def __init__(self, value: Any, where: str, source: str) -> None:
-        self.where, self.source = where, source
-        if not isinstance(value, dict):
-            raise self.wrong('', f'is {_show(value)} instead of an object')
-        self._left = dict(value)
-
-    def wrong(self, name: str, problem: str) -> KwsImuError:
-        """Return the error for a field of this object."""
-        path = '.'.join(part for part in (self.where, name) if part) or 'the whole file'
-        return KwsImuError(
-            f"{self.source}: field '{path}' {problem}; the bundle was damaged or made for another "
-            'version, so train or fetch it again.'
-        )
-
-    def take(self, name: str) -> Any:
-        """Return a field that must be there."""
-        if name not in self._left:
-            raise self.wrong(name, 'is missing')
-        return self._left.pop(name)
-
-    def object(self, name: str) -> _Fields:
-        """Return a field that is an object itself."""
-        path = f'{self.where}.{name}' if self.where else name
-        return _Fields(self.take(name), path, self.source)
-
-    def text(self, name: str, pattern: re.Pattern | None = None) -> str:
-        """Return a text field, not empty, matching all of `pattern`."""
-        value = self.take(name)
-        if not isinstance(value, str) or not value.strip():
-            raise self.wrong(name, f'is {_show(value)} instead of text')
-        if pattern is not None and not pattern.fullmatch(value):
-            raise self.wrong(name, f'is {_show(value)}, which is not of the form {pattern.pattern}')
-        return value
-
-    def integer(self, name: str, low: int = 0, high: int = 1 << 53) -> int:
-        """Return an integer field within bounds."""
-        value = self.take(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.wrong(
-                name, f'is {_show(value)} instead of a whole number from {low} to {high}'
-            )
-        return value
-
-    def number(self, name: str, low: float = -math.inf, high: float = math.inf) -> float:
-        """Return a finite number field within bounds."""
-        value = self.take(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.wrong(name, f'is {_show(value)} instead of a number')
-        if not (abs(value) < 1e300 and low <= value <= high):
-            raise self.wrong(name, f'is {value:.6g}, which must be from {low:g} to {high:g}')
-        return float(value)
-
-    def names(self) -> list[str]:
-        """Return the names of the fields not taken yet."""
-        return list(self._left)
-
-    def end(self) -> None:
-        """Refuse fields that nobody took: a misspelt field must not go unseen."""
-        if self._left:
-            raise self.wrong(next(iter(self._left)), 'is not known')
-
-
-def _show(value: Any) -> str:
-    """Return a value for an error message, cut short."""
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:57]}...'
-
-
-def _read_labels(fields: _Fields) -> dict[str, tuple[str, ...]]:
+def _read_labels(heads: Section) -> dict[str, tuple[str, ...]]:
     """Return the labels of each head."""
     labels = {}
     for head in HEADS:
-        value = fields.take(head)
+        value = heads.plain(head)
         if not isinstance(value, list) or not 2 <= len(value) <= 1000:
-            raise fields.wrong(head, f'is {_show(value)} instead of a list of 2 or more labels')
+            shown = heads.entry(head).show()
+            raise heads.wrong(head, f'is {shown} instead of a list of 2 or more labels')
         for label in value:
             if not isinstance(label, str) or not _NAME.fullmatch(label):
-                raise fields.wrong(head, f'holds {_show(label)}, which is not a label name')
+                raise heads.wrong(head, f'holds {label!r}, which is not a label name')
         if len(set(value)) != len(value):
-            raise fields.wrong(head, 'names a label twice')
+            raise heads.wrong(head, 'names a label twice')
         labels[head] = tuple(value)
-    fields.end()
     return labels
 
 
-def _read_front_end(fields: _Fields) -> tuple[FrontEndParameters, str]:
+def _read_front_end(fields: Section) -> tuple[FrontEndParameters, str]:
     """Return the front end's parameters and the digest of its mel matrix, compared with ours."""
     digest = fields.text('mel_matrix_sha256', _DIGEST)
     values: dict[str, Any] = {}
@@ -226,7 +173,6 @@ def _read_front_end(fields: _Fields) -> tuple[FrontEndParameters, str]:
             values[entry.name] = fields.integer(entry.name, 1, 1_000_000)
         else:
             values[entry.name] = fields.number(entry.name, -1e6, 1e6)
-    fields.end()
     parameters = FrontEndParameters(**values)
     if not 1000 <= parameters.sample_rate <= 192_000:
         raise fields.wrong('sample_rate', f'is {parameters.sample_rate} Hz')
@@ -260,132 +206,118 @@ def _read_front_end(fields: _Fields) -> tuple[FrontEndParameters, str]:
     return parameters, digest
 
 
-def _read_imu(fields: _Fields) -> ImuParameters:
+def _read_imu(fields: Section) -> ImuParameters:
     """Return the parameters of the IMU window."""
-    columns = fields.take('columns')
-    if columns != list(IMU_COLUMNS):
-        raise fields.wrong('columns', f'is {_show(columns)} instead of {list(IMU_COLUMNS)}')
-    for name, unit in (('acceleration_unit', 'm/s^2'), ('angular_velocity_unit', 'rad/s')):
-        value = fields.take(name)
-        if value != unit:
-            raise fields.wrong(name, f"is {_show(value)} instead of '{unit}'")
-    parameters = ImuParameters(
+    if fields.plain('columns') != list(IMU_COLUMNS):
+        shown = fields.entry('columns').show()
+        raise fields.wrong('columns', f'is {shown} instead of {list(IMU_COLUMNS)}')
+    for name, unit in IMU_UNITS.items():
+        if fields.plain(name) != unit:
+            raise fields.wrong(name, f"is {fields.entry(name).show()} instead of '{unit}'")
+    return ImuParameters(
         rate_hz=fields.number('rate_hz', 1.0, 10_000.0),
         length=fields.integer('length', 2, 100_000),
         acceleration_divisor=fields.number('acceleration_divisor', 1e-6, 1e6),
         angular_velocity_divisor=fields.number('angular_velocity_divisor', 1e-6, 1e6),
     )
-    fields.end()
-    return parameters
 
 
-def _read_tensor(fields: _Fields) -> TensorSpec:
+def _read_tensor(fields: Section) -> TensorSpec:
     """Return the spec of one tensor."""
-    shape = fields.take('shape')
+    shape = fields.plain('shape')
     sizes_fit = isinstance(shape, list) and all(
         isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= 1_000_000
         for size in shape
     )
     if not sizes_fit:
-        raise fields.wrong('shape', f'is {_show(shape)} instead of a list of positive sizes')
-    dtype = fields.text('dtype')
-    if dtype not in DTYPE_RANGES:
-        raise fields.wrong('dtype', f"is '{dtype}' instead of one of {', '.join(DTYPE_RANGES)}")
+        shown = fields.entry('shape').show()
+        raise fields.wrong('shape', f'is {shown} instead of a list of positive sizes')
+    dtype = fields.one_of('dtype', tuple(DTYPE_RANGES))
     scale = fields.number('scale', 0.0, 1e6)
     if (scale > 0.0) == (dtype == 'float32'):
         raise fields.wrong('scale', f'is {scale:g}, which does not go with {dtype}')
-    zero_point = fields.integer('zero_point', *DTYPE_RANGES[dtype])
-    fields.end()
-    return TensorSpec(tuple(shape), dtype, scale, zero_point)
+    return TensorSpec(
+        tuple(shape), dtype, scale, fields.integer('zero_point', *DTYPE_RANGES[dtype])
+    )
 
 
-def _read_data(fields: _Fields) -> dict[str, DataSource]:
+def _read_data(sources: Section) -> dict[str, DataSource]:
     """Return the training data's digests and splits."""
     data = {}
-    for name in fields.names():
-        source = fields.object(name)
-        digest = source.text('sha256', _DIGEST)
-        split = source.text('split')
-        counts = source.object('counts')
-        data[name] = DataSource(digest, split, {n: counts.integer(n) for n in counts.names()})
-        source.end()
+    for name in sources.names():
+        source = sources.section(name, ('sha256', 'split', 'counts'))
+        counts = source.names_of('counts')
+        data[name] = DataSource(
+            source.text('sha256', _DIGEST),
+            source.text('split'),
+            {split: counts.integer(split) for split in counts.names()},
+        )
     if not data:
-        raise fields.wrong('', 'names no training data')
+        raise sources.wrong('', 'names no training data')
     return data
 
 
-def _read_metrics(fields: _Fields) -> dict[str, Metric]:
+def _read_metrics(entries: Section) -> dict[str, Metric]:
     """Return the metrics, each with the command that prints it again."""
     metrics = {}
-    for name in fields.names():
-        entry = fields.object(name)
-        unit = entry.take('unit')
+    for name in entries.names():
+        entry = entries.section(name, ('value', 'command', 'unit'))
+        unit = entry.plain('unit')
         if not isinstance(unit, str):
-            raise entry.wrong('unit', f'is {_show(unit)} instead of text')
+            raise entry.wrong('unit', f'is {entry.entry("unit").show()} instead of text')
         metrics[name] = Metric(entry.number('value'), entry.text('command'), unit)
-        entry.end()
     return metrics
 
 
-def _read_thresholds(fields: _Fields) -> dict[str, dict[str, float]]:
+def _read_thresholds(heads: Section) -> dict[str, dict[str, float]]:
     """Return calibrated thresholds by head and label."""
     thresholds: dict[str, dict[str, float]] = {}
-    for head in fields.names():
+    for head in heads.names():
         if head not in HEADS:
-            raise fields.wrong(head, f'is not a head; the heads are {", ".join(HEADS)}')
-        entries = fields.object(head)
-        thresholds[head] = {label: entries.number(label, 0.0, 1.0) for label in entries.names()}
+            raise heads.wrong(head, f'is not a head; the heads are {", ".join(HEADS)}')
+        labels = heads.names_of(head)
+        thresholds[head] = {label: labels.number(label, 0.0, 1.0) for label in labels.names()}
     return thresholds
 
 
-def _read_manifest(value: Any, source: str) -> Manifest:
-    """Return the manifest in a parsed JSON value, checked in itself."""
-    fields = _Fields(value, '', source)
-    schema_version = fields.integer('schema_version')
-    if schema_version != SCHEMA_VERSION:
-        raise fields.wrong(
-            'schema_version', f'is {schema_version} but this program reads {SCHEMA_VERSION}'
-        )
-    name = fields.text('name', _NAME)
-    version = fields.text('version', _VERSION)
-    labels = _read_labels(fields.object('labels'))
-    front_end, digest = _read_front_end(fields.object('front_end'))
-    imu = _read_imu(fields.object('imu'))
-    signature = fields.text('signature')
+def _read_manifest(fields: Section) -> Manifest:
+    """Return the manifest in a JSON file, checked in itself."""
+    fields.holding(MANIFEST_FIELDS)
+    fields.version('schema_version', SCHEMA_VERSION)
+    labels = _read_labels(fields.section('labels', HEADS))
+    front_end_names = tuple(field.name for field in dataclasses.fields(FrontEndParameters))
+    front_end, digest = _read_front_end(
+        fields.section('front_end', (*front_end_names, 'mel_matrix_sha256'))
+    )
+    imu_names = tuple(field.name for field in dataclasses.fields(ImuParameters))
+    imu = _read_imu(fields.section('imu', (*imu_names, 'columns', *IMU_UNITS)))
     tensors: dict[str, dict[str, TensorSpec]] = {}
+    tensor_fields = tuple(field.name for field in dataclasses.fields(TensorSpec))
     for side, names in (('inputs', INPUTS), ('outputs', HEADS)):
-        specs = fields.object(side)
-        tensors[side] = {tensor: _read_tensor(specs.object(tensor)) for tensor in names}
-        specs.end()
-    model = fields.object('model')
-    facts = {
-        'sha256': model.text('sha256', _DIGEST),
-        'bytes': model.integer('bytes', 8, MAXIMUM_MODEL_BYTES),
-        'parameters': model.integer('parameters'),
-        'macs': model.integer('macs'),
-    }
-    model.end()
-    data = _read_data(fields.object('data'))
-    recipe = fields.take('recipe')
+        specs = fields.section(side, names)
+        tensors[side] = {name: _read_tensor(specs.section(name, tensor_fields)) for name in names}
+    model = fields.section('model', ('sha256', 'bytes', 'parameters', 'macs'))
+    recipe = fields.plain('recipe')
     if not isinstance(recipe, dict) or not isinstance(recipe.get('command'), str):
         raise fields.wrong('recipe', "must be an object with a text 'command' that trains it again")
-    metrics = _read_metrics(fields.object('metrics'))
-    thresholds = _read_thresholds(fields.object('thresholds'))
-    fields.end()
     return Manifest(
-        name=name,
-        version=version,
+        name=fields.text('name', _NAME),
+        version=fields.text('version', _VERSION),
         labels=labels,
         front_end=front_end,
         mel_matrix_sha256=digest,
         imu=imu,
-        signature=signature,
-        **tensors,
-        **facts,
-        data=data,
+        signature=fields.text('signature'),
+        inputs=tensors['inputs'],
+        outputs=tensors['outputs'],
+        sha256=model.text('sha256', _DIGEST),
+        bytes=model.integer('bytes', 8, MAXIMUM_MODEL_BYTES),
+        parameters=model.integer('parameters'),
+        macs=model.integer('macs'),
+        data=_read_data(fields.names_of('data')),
         recipe=recipe,
-        metrics=metrics,
-        thresholds=thresholds,
+        metrics=_read_metrics(fields.names_of('metrics')),
+        thresholds=_read_thresholds(fields.names_of('thresholds')),
     )
 
 
@@ -467,8 +399,7 @@ def manifest_to_json(manifest: Manifest) -> str:
     front_end['mel_matrix_sha256'] = manifest.mel_matrix_sha256
     imu = dataclasses.asdict(manifest.imu)
     imu['columns'] = list(IMU_COLUMNS)
-    imu['acceleration_unit'] = 'm/s^2'
-    imu['angular_velocity_unit'] = 'rad/s'
+    imu |= IMU_UNITS
     value = {
         'schema_version': SCHEMA_VERSION,
         'name': manifest.name,
@@ -502,13 +433,13 @@ def manifest_from_json(text: str, source: str = MANIFEST_FILE) -> Manifest:
             names it, and `source` as where it is.
 
     """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise KwsImuError(
-            f'{source} is not JSON ({str(error)[:80]}); train or fetch the bundle again.'
-        ) from error
-    return _read_manifest(value, source)
+    return _read_manifest(
+        read_json(
+            text,
+            source,
+            '; the bundle was damaged or made for another version, so train or fetch it again.',
+        )
+    )
 
 
 def load_bundle(path: Path | str) -> Bundle:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-import yaml
-
-from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
+from kws_imu_ros.configuration.section import Section, load_yaml, read_yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.velocity import Velocity
@@ -20,6 +17,8 @@ SCHEMA_VERSION = 1
 
 # Longer, and a robot that lost its person would drive on through the next room.
 LONGEST_LIFETIME = 30.0
+
+PROFILE_ENTRIES = ('linear_x', 'angular_z', 'lifetime', 'resume', 'scale', 'stop')
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class MotionTable:
         return None if name is None else self.profiles[name]
 
 
-def load_motion_table(path: Path) -> MotionTable:
+def load_motion_table(path: Path | str) -> MotionTable:
     """
     Read and check a motion table.
 
@@ -89,11 +88,7 @@ def load_motion_table(path: Path) -> MotionTable:
         KwsImuError: the file is missing, not YAML, or an entry is missing, unknown or out of range.
 
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise KwsImuError(f'The motion table {path} cannot be read: {error}.') from error
-    return parse_motion_table(text, str(path))
+    return _read_table(load_yaml(path, 'motion table'))
 
 
 def parse_motion_table(text: str, source: str = 'motion.yaml') -> MotionTable:
@@ -104,169 +99,102 @@ def parse_motion_table(text: str, source: str = 'motion.yaml') -> MotionTable:
         KwsImuError: the text is not YAML, or an entry is missing, unknown or out of range.
 
     """
-    try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)
-    except YAML_PROBLEMS as error:
-        detail = ' '.join(str(error).split())
-        raise KwsImuError(f'The motion table {source} is not readable YAML: {detail}.') from error
-    try:
-        return _read_table(document)
-    except KwsImuError as error:
-        raise KwsImuError(f'The motion table {source} is not usable: {error}') from error
+    return _read_table(read_yaml(text, f'The motion table {source}'))
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A loader that refuses a key given twice, where plain YAML would let the last one win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int, float, bool)):
-                if key in seen:
-                    raise yaml.YAMLError(f'{key!r} is given twice{key_node.start_mark}')
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_table(document: Any) -> MotionTable:
-    table = _section(
-        document,
-        'the file',
-        required=('schema_version', 'intents', 'profiles', 'scale', 'limits', 'safety'),
-    )
-    if table['schema_version'] != SCHEMA_VERSION or isinstance(table['schema_version'], bool):
-        raise KwsImuError(
-            f'schema_version is {table["schema_version"]!r}; this release reads {SCHEMA_VERSION}.'
-        )
-    limits_section = _section(table['limits'], 'limits', required=('linear', 'angular'))
+def _read_table(top: Section) -> MotionTable:
+    """Return the table in an open file."""
+    top.holding(('schema_version', 'intents', 'profiles', 'scale', 'limits', 'safety'))
+    top.version('schema_version', SCHEMA_VERSION)
+    limits_section = top.section('limits', ('linear', 'angular'))
     limits = VelocityLimits(
-        _axis_limits(limits_section['linear'], 'limits.linear'),
-        _axis_limits(limits_section['angular'], 'limits.angular'),
+        _axis_limits(limits_section, 'linear'), _axis_limits(limits_section, 'angular')
     )
-    scale = _section(table['scale'], 'scale', required=('minimum', 'maximum'))
-    minimum_scale = _number(scale['minimum'], 'scale.minimum', 0.1, 1.0)
-    maximum_scale = _number(scale['maximum'], 'scale.maximum', 1.0, 10.0)
-    safety = _section(
-        table['safety'], 'safety', required=('command_lifetime', 'fusion_timeout', 'max_clock_skew')
+    scale = top.section('scale', ('minimum', 'maximum'))
+    safety = top.section('safety', ('command_lifetime', 'fusion_timeout', 'max_clock_skew'))
+    command_lifetime = safety.number('command_lifetime', 0.1, LONGEST_LIFETIME)
+    profiles = _profiles(top.names_of('profiles', least=1), limits, command_lifetime)
+    return MotionTable(
+        intents=MappingProxyType(_intents(top, profiles)),
+        profiles=MappingProxyType(profiles),
+        limits=limits,
+        minimum_scale=scale.number('minimum', 0.1, 1.0),
+        maximum_scale=scale.number('maximum', 1.0, 10.0),
+        command_lifetime=command_lifetime,
+        fusion_timeout=safety.number('fusion_timeout', 0.05, 5.0),
+        max_clock_skew=safety.number('max_clock_skew', 0.0, 10.0),
     )
-    command_lifetime = _number(
-        safety['command_lifetime'], 'safety.command_lifetime', 0.1, LONGEST_LIFETIME
-    )
+
+
+def _intents(top: Section, profiles: Mapping[str, Profile]) -> dict[str, str]:
+    """Return the profile that each intent starts."""
+    section = top.names_of('intents')
+    intents = {name: section.one_of(name, tuple(profiles)) for name in section.names()}
+    if not any(isinstance(profiles[name], Stop) for name in intents.values()):
+        raise top.wrong(
+            'intents', 'lead nowhere to a profile with stop: true, but a robot must have one'
+        )
+    return intents
+
+
+def _profiles(
+    section: Section, limits: VelocityLimits, command_lifetime: float
+) -> dict[str, Profile]:
+    """Return all profiles by name."""
     profiles = {
-        name: _profile(fields, f'profiles.{name}', limits, command_lifetime)
-        for name, fields in _names(table['profiles'], 'profiles').items()
+        name: _profile(section.section(name, (), PROFILE_ENTRIES), limits, command_lifetime)
+        for name in section.names()
     }
     for name, profile in profiles.items():
         if isinstance(profile, Resume) and not isinstance(profiles.get(profile.otherwise), Drive):
-            raise KwsImuError(
-                f'profiles.{name}.resume is {profile.otherwise!r}; name a profile that drives.'
+            raise section.wrong(
+                name, f"resumes '{profile.otherwise}', which is no profile that drives"
             )
-    intents = _names(table['intents'], 'intents')
-    for intent, name in intents.items():
-        if not isinstance(name, str) or name not in profiles:
-            raise KwsImuError(
-                f'intents.{intent} is {name!r}; name one of the profiles {", ".join(profiles)}.'
-            )
-    if not any(isinstance(profiles[name], Stop) for name in intents.values()):
-        raise KwsImuError('no intent leads to a profile with stop: true; a robot must have one.')
-    return MotionTable(
-        intents=MappingProxyType(intents),
-        profiles=MappingProxyType(profiles),
-        limits=limits,
-        minimum_scale=minimum_scale,
-        maximum_scale=maximum_scale,
-        command_lifetime=command_lifetime,
-        fusion_timeout=_number(safety['fusion_timeout'], 'safety.fusion_timeout', 0.05, 5.0),
-        max_clock_skew=_number(safety['max_clock_skew'], 'safety.max_clock_skew', 0.0, 10.0),
-    )
+    return profiles
 
 
-def _profile(value: Any, where: str, limits: VelocityLimits, command_lifetime: float) -> Profile:
-    fields = _section(
-        value,
-        where,
-        optional=('linear_x', 'angular_z', 'lifetime', 'resume', 'scale', 'stop'),
-    )
-    kinds = [kind for kind in ('resume', 'scale', 'stop') if kind in fields]
-    drives = 'linear_x' in fields or 'angular_z' in fields
-    if len(kinds) + drives != 1 or (kinds and 'lifetime' in fields):
-        raise KwsImuError(
-            f'{where} holds {", ".join(fields) or "nothing"}; give linear_x and/or angular_z '
-            '(with lifetime if wanted), or one of resume, scale and stop.'
+def _profile(section: Section, limits: VelocityLimits, command_lifetime: float) -> Profile:
+    """Return one profile."""
+    given = [name for name in PROFILE_ENTRIES if section.has(name)]
+    kinds = [kind for kind in ('resume', 'scale', 'stop') if kind in given]
+    drives = 'linear_x' in given or 'angular_z' in given
+    if len(kinds) + drives != 1 or (kinds and 'lifetime' in given):
+        raise section.wrong(
+            '',
+            f'holds {", ".join(given) or "nothing"}; give linear_x and/or angular_z (with lifetime '
+            'if wanted), or one of resume, scale and stop',
         )
-    if 'stop' in fields:
-        if fields['stop'] is not True:
-            raise KwsImuError(f'{where}.stop is {fields["stop"]!r}; the only value is true.')
+    if 'stop' in given:
+        if not section.boolean('stop'):
+            raise section.wrong('stop', 'is false; the only value is true')
         return Stop()
-    if 'scale' in fields:
-        return Scale(_number(fields['scale'], f'{where}.scale', 0.1, 10.0))
-    if 'resume' in fields:
-        return Resume(str(fields['resume']))
+    if 'scale' in given:
+        return Scale(section.number('scale', 0.1, 10.0))
+    if 'resume' in given:
+        return Resume(section.text('resume'))
     velocity = Velocity(
-        _number(
-            fields.get('linear_x', 0.0),
-            f'{where}.linear_x',
-            limits.linear.min_velocity,
-            limits.linear.max_velocity,
-        ),
-        _number(
-            fields.get('angular_z', 0.0),
-            f'{where}.angular_z',
-            limits.angular.min_velocity,
-            limits.angular.max_velocity,
-        ),
+        _speed(section, 'linear_x', limits.linear), _speed(section, 'angular_z', limits.angular)
     )
     if velocity == Velocity():
-        raise KwsImuError(f'{where} drives at 0; give a velocity, or stop: true.')
-    lifetime = fields.get('lifetime')
-    if lifetime is not None:
-        lifetime = _number(lifetime, f'{where}.lifetime', 0.1, command_lifetime)
-    return Drive(velocity, lifetime)
+        raise section.wrong('', 'drives at 0; give a velocity, or stop: true')
+    if not section.has('lifetime'):
+        return Drive(velocity)
+    return Drive(velocity, section.number('lifetime', 0.1, command_lifetime))
 
 
-def _axis_limits(value: Any, where: str) -> AxisLimits:
-    names = tuple(AxisLimits.__dataclass_fields__)
-    fields = _section(value, where, required=names)
+def _speed(section: Section, name: str, limits: AxisLimits) -> float:
+    """Return a velocity within its limits, 0 where it is left out."""
+    if not section.has(name):
+        return 0.0
+    return section.number(name, limits.min_velocity, limits.max_velocity)
+
+
+def _axis_limits(limits: Section, axis: str) -> AxisLimits:
+    """Return the limits of an axis, which check each other."""
+    names = tuple(field.name for field in dataclasses.fields(AxisLimits))
+    section = limits.section(axis, names)
+    values = {name: section.number(name) for name in names}
     try:
-        return AxisLimits(
-            **{name: _number(fields[name], name, -math.inf, math.inf) for name in names}
-        )
+        return AxisLimits(**values)
     except KwsImuError as error:
-        raise KwsImuError(f'{where}.{error}') from error
-
-
-def _section(
-    value: Any, where: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise KwsImuError(f'{where} is {value!r}; give a table of names and values.')
-    for name in required:
-        if name not in value:
-            raise KwsImuError(f'{where} lacks {name}; add it.')
-    for name in value:
-        if name not in required + optional:
-            raise KwsImuError(
-                f'{where} has the unknown entry {name!r}; '
-                f'known are {", ".join(required + optional)}.'
-            )
-    return value
-
-
-def _names(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        raise KwsImuError(f'{where} is {value!r}; give a table of names and values.')
-    for name in value:
-        if not isinstance(name, str) or not name:
-            raise KwsImuError(
-                f"{where} has the name {name!r}; give a word, in quotes where it is 'yes' or 'no'."
-            )
-    return value
-
-
-def _number(value: Any, where: str, minimum: float, maximum: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise KwsImuError(f'{where} is {value!r}; give a finite number.')
-    if not minimum <= value <= maximum:
-        raise KwsImuError(f'{where} is {value}; give {minimum:g} to {maximum:g}.')
-    return float(value)
+        raise section.refused(error) from error

@@ -8,17 +8,17 @@ are held to the same words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.configuration.section import Section, load_yaml
 
 NOTHING = 'nothing'
+# Of a bag, s: an hour.
+LONGEST_S = 3600.0
+# `say`, `show` and `noise` are for the program that makes the bag of a scenario.
+EVENT_OPTIONS = ('before', 'by', 'still_within_s', 'say', 'show', 'noise')
 
 
 @dataclass(frozen=True)
@@ -100,50 +100,46 @@ class Judgement:
         return not self.stray and all(verdict.passed for verdict in self.verdicts)
 
 
-def load_scenario(path: Path) -> Scenario:
+def load_scenario(path: Path | str) -> Scenario:
     """
     Read a scenario file.
 
     Raises:
-        KwsImuError: the file is missing, is not YAML, or lacks or contradicts something.
+        KwsImuError: the file is missing, is not YAML, or an entry is missing, unknown or wrong.
 
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (OSError, *YAML_PROBLEMS) as error:
-        raise KwsImuError(
-            f'Scenario {path} cannot be read ({" ".join(str(error).split())}); correct the file.'
-        ) from error
-    try:
-        events = tuple(_event(item) for item in content['events'])
-        scenario = Scenario(str(content['title']), float(content['duration_s']), events)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise KwsImuError(
-            f'Scenario {path} lacks or misspells {error}; compare it with demo/scenario.yaml.'
-        ) from error
+    # `background` is for the program that makes the bag of a scenario.
+    top = load_yaml(path, 'scenario').holding(('title', 'duration_s', 'events'), ('background',))
+    duration_s = top.number('duration_s', 0.0, LONGEST_S)
+    sections = top.sections('events', ('name', 'window_s', 'expect'), EVENT_OPTIONS)
+    events = tuple(_event(section) for section in sections)
     end_s = 0.0
-    for event in events:
-        if not end_s <= event.start_s < event.end_s <= scenario.duration_s:
-            raise KwsImuError(
-                f'Event "{event.name}" of scenario {path} has the window {event.start_s:g} to '
-                f'{event.end_s:g} s; windows lie one after the other within the bag, so move it.'
+    for event, section in zip(events, sections):
+        if not end_s <= event.start_s < event.end_s <= duration_s:
+            raise section.wrong(
+                'window_s',
+                f'of "{event.name}" is {event.start_s:g} to {event.end_s:g} s; windows lie one '
+                'after the other within the bag, so move it',
             )
         end_s = event.end_s
-    return scenario
+    return Scenario(top.text('title'), duration_s, events)
 
 
-def _event(item: Mapping[str, Any]) -> ScenarioEvent:
-    start_s, end_s = (float(value) for value in item['window_s'])
-    expect = str(item['expect'])
-    still = item.get('still_within_s')
+def _event(section: Section) -> ScenarioEvent:
+    start_s, end_s = section.numbers('window_s', 2, 0.0, LONGEST_S)
+    expect = section.word('expect')
     return ScenarioEvent(
-        name=str(item['name']),
+        name=section.text('name'),
         start_s=start_s,
         end_s=end_s,
         expect='' if expect == NOTHING else expect,
-        before=tuple(str(intent) for intent in item.get('before', ())),
-        by=tuple(str(rule) for rule in item.get('by', ())),
-        still_within_s=None if still is None else float(still),
+        before=section.words('before') if section.has('before') else (),
+        by=section.words('by') if section.has('by') else (),
+        still_within_s=(
+            section.number('still_within_s', 0.0, LONGEST_S)
+            if section.has('still_within_s')
+            else None
+        ),
     )
 
 

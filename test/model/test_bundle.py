@@ -69,7 +69,7 @@ def test_the_manifest_comes_back_as_it_went(manifest_text: str):
 
 # Each field by itself: (path, wrong value, what the sentence must say).
 WRONG_FIELDS = [
-    ('schema_version', 2, "'schema_version' is 2 but this program reads 1"),
+    ('schema_version', 2, "'schema_version' is 2 but this release reads 1"),
     ('schema_version', '1', "'schema_version' is '1' instead of a whole number"),
     ('name', 'Voice Gesture', "'name' is 'Voice Gesture'"),
     ('name', '../etc', "'name'"),

@@ -12,14 +12,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kws_imu_ros.configuration.yaml_problems import YAML_PROBLEMS
+from kws_imu_ros.configuration.section import Section, load_yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression.pruning import BUDGETS, CRITERIA
 from kws_imu_ros.lab.training.imu_augmentation import ImuAugmentation
@@ -114,12 +114,13 @@ class PruningRecipe:
         number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
         if not number or not limit > 0 or limit == 1:
             raise KwsImuError(
-                f'budget: {kind} is {limit!r}; it must be a share between 0 and 1 of the dense '
+                f'budget has {limit!r} {kind}; it must be a share between 0 and 1 of the dense '
                 f'branch, or a count.'
             )
         if self.criterion not in CRITERIA:
             raise KwsImuError(
-                f'criterion {self.criterion!r} is unknown; choose from {", ".join(CRITERIA)}.'
+                f'criterion is {self.criterion!r}, which is unknown; choose from '
+                f'{", ".join(CRITERIA)}.'
             )
         if self.rounds < 1:
             raise KwsImuError(f'rounds is {self.rounds}; pruning takes at least 1.')
@@ -188,7 +189,7 @@ class QuantizeRecipe:
         """Check the mode and what it needs."""
         if self.mode not in QUANTIZE_MODES:
             raise KwsImuError(
-                f'mode {self.mode!r} is unknown; choose from {", ".join(QUANTIZE_MODES)}.'
+                f'mode is {self.mode!r}, which is unknown; choose from {", ".join(QUANTIZE_MODES)}.'
             )
         if self.mode == 'qat' and self.schedule is None:
             raise KwsImuError("mode is 'qat' but 'schedule' is missing; it says how long to train.")
@@ -280,75 +281,47 @@ def load_recipe(path: Path) -> Recipe:
             the sentence names it.
 
     """
-    try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise KwsImuError(f'Recipe {path} cannot be read: {error.strerror}.') from None
-    except YAML_PROBLEMS as error:
-        raise KwsImuError(f'Recipe {path} is not YAML ({" ".join(str(error).split())}).') from None
-    if not isinstance(data, dict):
-        raise KwsImuError(f'Recipe {path} must be a mapping of sections; see config/training/.')
-    return _build(Recipe, data, str(path))
+    return _build(Recipe, load_yaml(path, 'recipe'))
 
 
-_NESTED = {
-    'voice': BranchRecipe,
-    'teacher': TeacherRecipe,
-    'voice_pruning': PruningRecipe,
-    'gesture': BranchRecipe,
-    'gesture_teacher': TeacherRecipe,
-    'gesture_distillation': DistillationRecipe,
-    'gesture_pruning': PruningRecipe,
-    'fusion': FusionRecipe,
-    'fold': FoldRecipe,
-    'quantize': QuantizeRecipe,
-    'thresholds': ThresholdsRecipe,
-    'distillation': DistillationRecipe,
-    'speech_augmentation': SpeechAugmentation,
-    'imu_augmentation': ImuAugmentation,
-    'schedule': Schedule,
-    'round_schedule': Schedule,
-    'cooldown': Schedule,
-}
-
-
-def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
-    """Build a dataclass of plain data, naming what does not fit."""
-    if not isinstance(data, Mapping):
-        raise KwsImuError(f'{where} must be a mapping; see config/training/ for an example.')
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    values = {}
-    for key, value in data.items():
-        if key not in fields:
-            raise KwsImuError(f'{where}: {key!r} is unknown; choose from {", ".join(fields)}.')
-        if key in _NESTED:
-            value = None if value is None else _build(_NESTED[key], value, f'{where}: {key}')
-        elif isinstance(value, list):
-            value = tuple(value)
-        _check(fields[key], value, f'{where}: {key}')
-        values[key] = value
-    for name, f in fields.items():
-        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if name not in values and required:
-            raise KwsImuError(f'{where}: {name!r} is missing; see config/training/ for an example.')
+def _build(kind: type, section: Section) -> Any:
+    """Build a dataclass of a section, naming what does not fit."""
+    fields = dataclasses.fields(kind)
+    required = [
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    section.holding(required, [field.name for field in fields if field.name not in required])
+    hints = typing.get_type_hints(kind)
+    # An optional name with nothing after it is left at its default.
+    given = [name for name in section.names() if name in required or section.has(name)]
+    values = {name: _value(section, name, hints[name]) for name in given}
     try:
         return kind(**values)
     except KwsImuError as error:
-        raise KwsImuError(f'{where}: {error}') from None
+        raise section.refused(error) from error
 
 
-def _check(f: dataclasses.Field, value: Any, where: str) -> None:
-    """Check plain values against the field's annotation."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if f.type == 'int' and not (isinstance(value, int) and number and value >= 0):
-        raise KwsImuError(f'{where} is {value!r}; it must be a whole number, 0 or more.')
-    if f.type == 'float' and not number:
-        raise KwsImuError(f'{where} is {value!r}; it must be a number.')
-    if f.type in ('bool', 'bool | None') and not isinstance(value, bool):
-        raise KwsImuError(f'{where} is {value!r}; it must be true or false.')
-    if f.type == 'str' and not (isinstance(value, str) and value):
-        raise KwsImuError(f'{where} is {value!r}; it must be text.')
-    if f.type == 'tuple[float, float]':
-        pair = isinstance(value, tuple) and len(value) == 2
-        if not pair or not all(isinstance(v, (int, float)) for v in value) or value[0] > value[1]:
-            raise KwsImuError(f'{where} is {value!r}; it must be [lowest, highest].')
+def _value(section: Section, name: str, hint: Any) -> Any:
+    """Return a value, checked against the type of its field."""
+    kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+    if isinstance(hint, types.UnionType) and len(kinds) == 1:
+        return _value(section, name, kinds[0])
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, section.names_of(name))
+    if hint is int:
+        return section.integer(name)
+    if hint is bool:
+        return section.boolean(name)
+    if hint is str:
+        return section.text(name)
+    if hint is float:
+        section.number(name)
+    elif kinds == [float, float]:
+        low, high = section.numbers(name, 2)
+        if low > high:
+            raise section.wrong(name, f'is {section.entry(name).show()}; give [lowest, highest]')
+    # As the file has it: whole numbers stay whole, so that fingerprints stay the same.
+    value = section.plain(name)
+    return tuple(value) if isinstance(value, list) else value
