@@ -26,7 +26,7 @@ VERBS = {
     'run': ('commands.run', 'drive the robot: the bundled demo, a microphone, a file or a bag'),
     'replay': ('commands.replay', 'play a bag into the topics, or offline into the pipeline'),
     'doctor': ('commands.doctor', 'say what this machine has and what is missing'),
-    'benchmark': ('benchmark.measurements', 'measure speed, latency and memory on this machine'),
+    'benchmark': ('commands.benchmark', 'measure speed, latency and memory on this machine'),
     'data': ('commands.lab.data', 'fetch public data sets, check folders of data'),
     'train': ('commands.lab.train', 'train a model and export its bundle'),
     'evaluate': ('commands.lab.evaluate', 'measure a model on folders of recordings'),

@@ -13,8 +13,9 @@ def silenced() -> Iterator[None]:
     """
     Discard what native code writes to standard error in the body.
 
-    TensorFlow and LiteRT announce themselves and every conversion there, before any switch of
-    theirs is read; a user's own result would drown. Python exceptions pass as they are.
+    TensorFlow and LiteRT announce themselves, their delegates and every conversion there, before
+    any switch of theirs is read; a user's own result would drown. Only start-up and conversion run
+    in here, so that no later warning of another thread is lost. Python exceptions pass as they are.
     """
     try:
         sys.stderr.flush()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from kws_imu_ros.console.native_output import silenced
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.bundle import DTYPE_RANGES, HEADS, Bundle
 from kws_imu_ros.model.outputs import Posteriors
@@ -20,29 +18,6 @@ RUNTIMES = {
     'litert': ('ai_edge_litert.interpreter', 'ai-edge-litert'),
     'tflite_runtime': ('tflite_runtime.interpreter', 'tflite-runtime'),
 }
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """
-    Discard what native code writes to standard error.
-
-    The runtimes announce their delegates there at every start and have no switch for it. Only
-    start-up runs in here, so no later warning of another thread is lost.
-    """
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (AttributeError, OSError, ValueError):
-        yield  # No standard error to silence.
-        return
-    try:
-        with open(os.devnull, 'w') as null:  # noqa: PTH123 (os.devnull is no path to look after)
-            os.dup2(null.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _load_runtime(runtime: str) -> tuple[str, type]:
@@ -90,7 +65,7 @@ class Interpreter:
         if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 64:
             raise KwsImuError(f'{threads!r} threads make no sense; give a number from 1 to 64.')
         try:
-            with _quiet():
+            with silenced():
                 self._native = interpreter_class(
                     model_content=bundle.model_bytes, num_threads=threads
                 )
@@ -112,7 +87,7 @@ class Interpreter:
         )
         self._imu = _Input(inputs['imu'], 0.0, divisors, 0.0)
         self._outputs = [_Output(outputs[head]) for head in HEADS]
-        with _quiet():
+        with silenced():
             self.infer(None, None)
 
     def infer(self, log_mel: np.ndarray | None, imu: np.ndarray | None) -> Posteriors:

@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -> int:
-    from kws_imu_ros.commands.lab.evaluate import evaluate
+    from kws_imu_ros.decision.table import load_table
+    from kws_imu_ros.lab.evaluation.sections import Given, evaluate
     from kws_imu_ros.lab.training.release import (
         bundle_of,
         load_training_data,
@@ -94,6 +95,7 @@ def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -
     )
     from kws_imu_ros.lab.training.stages import StageReached, StageRunner, last_stage
     from kws_imu_ros.model.bundle import write_bundle
+    from kws_imu_ros.resources import share_path
 
     if args.until:
         last_stage(recipe, args.until)
@@ -136,13 +138,15 @@ def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -
         return 0
     results = evaluate(
         bundle_of(runner, int8, version, training_command, {}, thresholds),
-        args.speech,
-        args.gestures,
-        args.activities,
-        'validation',
-        args.streams,
-        cache=cache,
-        float_file=work / 'float32.tflite',
+        load_table(share_path('config', 'policy.yaml')),
+        Given(
+            speech=args.speech,
+            gestures=args.gestures,
+            activities=args.activities,
+            streams=args.streams,
+            cache=cache,
+            float_file=work / 'float32.tflite',
+        ),
     )
     bundle = bundle_of(
         runner, int8, version, training_command, metrics_of(results, command), thresholds

@@ -3,7 +3,7 @@ Conversion of tf_keras models to TensorFlow Lite: float32, float16, dynamic rang
 
 Every function returns the bytes of a ``.tflite`` file whose only signature, ``serving_default``,
 carries the names of the model's inputs and outputs; the run time looks tensors up by those names.
-The flatbuffer is compacted (`flatbuffer.compact`): fewer bytes, the same outputs to the bit.
+The flatbuffer is compacted (`compaction.compact`): fewer bytes, the same outputs to the bit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 # tfmot wraps tf_keras only; the switch must be set before TensorFlow is first imported.
@@ -23,32 +22,15 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from ai_edge_litert.interpreter import Interpreter
 
 from kws_imu_ros.console.native_output import silenced
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.evaluation.flatbuffer import compact
+from kws_imu_ros.lab.compression.compaction import compact
+from kws_imu_ros.model.signature_runner import SIGNATURE, read_signature
 
-SIGNATURE = 'serving_default'
 _OUTPUT_ONLY = ('AxisMean', 'Average', 'Maximum', 'Multiply', 'Subtract')
 
 Calibration = Callable[[], Iterator[dict[str, np.ndarray]]]
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """
-    One input or output of a ``.tflite`` file, as its signature names it.
-
-    shape: with the batch dimension, -1 where unknown. scale and zero_point are 0.0 and 0 for
-    tensors that are not quantized.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    scale: float
-    zero_point: int
 
 
 def calibration_from_arrays(
@@ -294,42 +276,6 @@ def _check_calibration(model: tf_keras.Model, calibration: Calibration) -> None:
         )
 
 
-def interpreter(model_bytes: bytes, threads: int = 1) -> Interpreter:
-    """Return an allocated LiteRT interpreter for a model."""
-    with silenced():
-        result = Interpreter(model_content=model_bytes, num_threads=threads)
-        result.allocate_tensors()
-    return result
-
-
-def signature_tensors(model_bytes: bytes) -> tuple[list[TensorInfo], list[TensorInfo]]:
-    """
-    Return the inputs and the outputs that the model's signature names.
-
-    Raises:
-        KwsImuError: the model has no ``serving_default`` signature.
-
-    """
-    running = interpreter(model_bytes)
-    if SIGNATURE not in running.get_signature_list():
-        raise KwsImuError(f"The model has no '{SIGNATURE}' signature; convert it again by name.")
-    runner = running.get_signature_runner(SIGNATURE)
-
-    def describe(details: dict) -> list[TensorInfo]:
-        return [
-            TensorInfo(
-                name,
-                tuple(int(size) for size in detail['shape_signature']),
-                np.dtype(detail['dtype']).name,
-                float(detail['quantization'][0]),
-                int(detail['quantization'][1]),
-            )
-            for name, detail in details.items()
-        ]
-
-    return describe(runner.get_input_details()), describe(runner.get_output_details())
-
-
 def verify_signature(
     model_bytes: bytes, inputs: Mapping[str, tuple[int, ...]], outputs: Iterable[str]
 ) -> None:
@@ -340,54 +286,14 @@ def verify_signature(
         KwsImuError: the conversion lost a name or changed a shape.
 
     """
-    found_inputs, found_outputs = signature_tensors(model_bytes)
-    shapes = {info.name: info.shape for info in found_inputs}
-    names = {info.name for info in found_outputs}
+    found = read_signature(model_bytes)
+    shapes = {name: spec.shape for name, spec in found.inputs.items()}
+    names = set(found.outputs)
     if shapes != dict(inputs) or names != set(outputs):
         raise KwsImuError(
             f'Conversion changed the signature: wanted inputs {dict(inputs)} and outputs '
             f'{sorted(outputs)}, got {shapes} and {sorted(names)}.'
         )
-
-
-def run(model_bytes: bytes, inputs: Mapping[str, np.ndarray], threads: int = 1) -> dict:
-    """
-    Run a ``.tflite`` over a batch, one row at a time.
-
-    inputs: input name -> float array (n, ...); quantized here with each tensor's own scale.
-    Returns output name -> float32 (n, ...), dequantized.
-    """
-    running = interpreter(model_bytes, threads)
-    runner = running.get_signature_runner(SIGNATURE)
-    input_details, output_details = runner.get_input_details(), runner.get_output_details()
-    count = len(next(iter(inputs.values())))
-    results: dict[str, list[np.ndarray]] = {name: [] for name in output_details}
-    for row in range(count):
-        feed = {
-            name: quantize(np.asarray(inputs[name][row : row + 1], np.float32), detail)
-            for name, detail in input_details.items()
-        }
-        for name, value in runner(**feed).items():
-            results[name].append(dequantize(value[0], output_details[name]))
-    return {name: np.stack(values) for name, values in results.items()}
-
-
-def quantize(values: np.ndarray, detail: dict) -> np.ndarray:
-    """Quantize float32 values with a tensor's own scale and zero point; floats pass through."""
-    scale, zero_point = detail['quantization']
-    dtype = np.dtype(detail['dtype'])
-    if scale == 0.0 or dtype.kind == 'f':
-        return values.astype(dtype, copy=False)
-    limits = np.iinfo(dtype)
-    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
-
-
-def dequantize(values: np.ndarray, detail: dict) -> np.ndarray:
-    """Return a tensor's values as float32."""
-    scale, zero_point = detail['quantization']
-    if scale == 0.0 or np.dtype(detail['dtype']).kind == 'f':
-        return np.asarray(values, np.float32)
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
 def save(model_bytes: bytes, path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from kws_imu_ros.console.native_output import silenced
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.architectures import complexity
+from kws_imu_ros.lab.evaluation.complexity import count_tflite
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import RUNTIMES
 from kws_imu_ros.resources import user_path
@@ -124,7 +124,7 @@ def compare(
         KwsImuError: a file is no TensorFlow Lite model, or no runtime is installed.
 
     """
-    counts = [complexity.count(candidate.model_bytes) for candidate in candidates]
+    counts = [count_tflite(candidate.model_bytes, candidate.source) for candidate in candidates]
     runtime, interpreter_class = _find_runtime(runtime)
     calls: list[Callable[[], Any] | None] = []
     problems, precisions = [], []

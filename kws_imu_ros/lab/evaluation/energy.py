@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.evaluation.flatbuffer import read_graph
+from kws_imu_ros.model.tflite_file import read_tflite
 
 INFERENCES_PER_SECOND = 25.0
 # Raspberry Pi 4: 2.7 W idle, 6.4 W with four busy cores.
@@ -48,7 +48,7 @@ def traffic(model_bytes: bytes) -> Traffic:
         KwsImuError: the bytes are no TensorFlow Lite model.
 
     """
-    graph = read_graph(model_bytes)
+    graph = read_tflite(model_bytes).main
     weights = activations = 0
     for operator in graph.operators:
         for index in (*operator.inputs, *operator.outputs):

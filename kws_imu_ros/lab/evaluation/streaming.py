@@ -12,17 +12,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kws_imu_ros.audio.frontend import log_mel
 from kws_imu_ros.decision.smoothing import make_smoothers, smooth
-from kws_imu_ros.decision.table import PolicyTable
+from kws_imu_ros.decision.table import VOICE_THRESHOLD, PolicyTable
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data.speech_data import (
     AUDIO_SUFFIXES,
     CLIP_SAMPLES,
     SAMPLE_RATE,
+    SpeechClips,
+    load_noise,
+    load_speech,
     read_audio,
     speech_end,
 )
@@ -329,3 +333,85 @@ def practical_thresholds(
         budget *= 1.2
         thresholds, _, rejects = choose_thresholds(peaks, budget)
     return thresholds
+
+
+def streaming_scores(
+    interpreter: Interpreter, table: PolicyTable, peaks: DetectionPeaks
+) -> dict[str, Any]:
+    """Return false accepts and rejects over long audio, and thresholds for one an hour."""
+    chosen, accepts, rejects = choose_thresholds(peaks)
+    used = interpreter.manifest.thresholds.get('voice', {})
+    used = {label: used.get(label, VOICE_THRESHOLD) for label in peaks.negative}
+    said = sum(map(len, peaks.positive.values()))
+    false_stops = peaks.false_stops >= table.stop_word_threshold
+    at_one, at_used = (peaks.false_accepts_by_source(each) for each in (chosen, used))
+    by_source = {
+        source: {
+            'hours': hours,
+            'false_accepts': at_one[source],
+            'shipped_false_accepts': at_used[source],
+            'shipped_false_accepts_per_hour': at_used[source] / hours,
+            'false_stops': int(np.sum(false_stops & (peaks.false_stop_sources == index))),
+        }
+        for index, (source, hours) in enumerate(peaks.hours_by_source.items())
+    }
+    return {
+        'hours_of_negatives': peaks.hours,
+        'words_mixed_in': said,
+        # With thresholds chosen for at most one false accept an hour ...
+        'false_accepts_per_hour': accepts,
+        'false_reject_rate': rejects,
+        # ... and with those that the bundle carries.
+        'shipped_false_accepts_per_hour': sum(
+            peaks.false_accepts(label, threshold) for label, threshold in used.items()
+        )
+        / peaks.hours,
+        'shipped_false_reject_rate': sum(
+            peaks.misses(label, threshold) for label, threshold in used.items()
+        )
+        / said,
+        'false_stops_per_hour': float(false_stops.sum()) / peaks.hours,
+        'missed_stop_rate': float((peaks.true_stops < table.stop_word_threshold).mean()),
+        'by_source': by_source,
+        'thresholds': chosen,
+        'det': det_curve(peaks),
+        'det_by_label': det_curve_by_label(peaks),
+    }
+
+
+def voice_peaks(
+    interpreter: Interpreter,
+    table: PolicyTable,
+    speech: Path,
+    streams: Path,
+    split: str,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    data: SpeechClips | None = None,
+) -> DetectionPeaks:
+    """
+    Return the `DetectionPeaks` of a split.
+
+    Negatives: the streams, all unknown words of the split and its background noise, end to end.
+    Positives: all of the split's command words, mixed into them at 10 dB.
+    data: the split's `SpeechClips` where they are loaded already.
+    """
+    labels = interpreter.manifest.labels['voice']
+    data = data or load_speech(speech, split, labels, cache)
+    unknown = data.labels == labels.index('unknown')
+    spoken = np.flatnonzero(~unknown & (data.labels != labels.index('silence')))
+    negatives = negative_audio(
+        list_streams(streams),
+        data.samples[unknown],
+        load_noise(speech, split),
+        progress,
+    )
+    return detection_peaks(
+        interpreter,
+        negatives,
+        data.samples[spoken],
+        [labels[k] for k in data.labels[spoken]],
+        table,
+        progress,
+    )

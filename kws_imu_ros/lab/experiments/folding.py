@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from kws_imu_ros.lab.architectures import complexity
 from kws_imu_ros.lab.architectures.normalization import (
     fold_batch_norm,
     fold_group_norm,
     group_to_batch_norm,
 )
-from kws_imu_ros.lab.evaluation import comparison
+from kws_imu_ros.lab.evaluation import comparison, complexity
 from kws_imu_ros.lab.experiments.voice_lab import VoiceLab
 from kws_imu_ros.lab.training.loop import Schedule, tf_keras
 
@@ -125,4 +124,4 @@ def to_int8_without_norm(lab: VoiceLab) -> bytes:
 
 
 def _operators(model_bytes: bytes) -> Counter:
-    return Counter(complexity.count(model_bytes).operators)
+    return Counter(complexity.count_tflite(model_bytes).operators)

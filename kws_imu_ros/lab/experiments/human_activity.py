@@ -12,7 +12,6 @@ import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab import architectures
-from kws_imu_ros.lab.architectures import complexity
 from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.data.activity_data import (
     ACTIVITIES,
@@ -21,17 +20,17 @@ from kws_imu_ros.lab.data.activity_data import (
     load_activities,
 )
 from kws_imu_ros.lab.data.splits import activity_split
-from kws_imu_ros.lab.evaluation.evaluation import classification
+from kws_imu_ros.lab.evaluation import complexity
+from kws_imu_ros.lab.evaluation.classification import classification
 from kws_imu_ros.lab.evaluation.human_activity import (
     CHANNELS,
     MAGNIFICATION,
     WINDOW,
-    ActivityAugmentation,
-    ActivityBatches,
     activity_windows,
     evaluate,
     to_network_units,
 )
+from kws_imu_ros.lab.training.activity_augmentation import ActivityAugmentation, ActivityBatches
 from kws_imu_ros.lab.training.loop import (
     Schedule,
     fit,
@@ -97,7 +96,7 @@ def run(_: None, options: argparse.Namespace) -> dict[str, Any]:
         result['float32'] = _judge_float(model, _strangers(everyone, 'validation'))
         if options.output:
             quantization.save(model_bytes, options.output)
-    cost = complexity.count(model_bytes)
+    cost = complexity.count_tflite(model_bytes)
     result = {
         'kind': 'evaluation',
         'title': 'Six activities of users who were never trained on, int8',

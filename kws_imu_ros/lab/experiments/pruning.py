@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from kws_imu_ros.console.progress import make_progress
-from kws_imu_ros.lab.architectures import complexity
 from kws_imu_ros.lab.compression.pruning import (
     CRITERIA,
     Budget,
@@ -36,7 +35,7 @@ from kws_imu_ros.lab.compression.pruning.magnitude import (
     sparsity,
     stored_bytes,
 )
-from kws_imu_ros.lab.evaluation import comparison
+from kws_imu_ros.lab.evaluation import comparison, complexity
 from kws_imu_ros.lab.experiments.voice_lab import VoiceLab
 from kws_imu_ros.lab.training.loop import MakeBatch, Schedule, tf, tf_keras
 
@@ -512,7 +511,7 @@ def _compared(models: Mapping[str, bytes]) -> tuple[list[comparison.Row], str]:
 
 def _measured_int8(lab: VoiceLab, name: str, model_bytes: bytes) -> dict[str, Any]:
     """Return name, accuracy, bytes, parameters and MACs of an int8 file."""
-    cost = complexity.count(model_bytes)
+    cost = complexity.count_tflite(model_bytes)
     return {
         'name': name,
         'accuracy': lab.accuracy_of_tflite(model_bytes),

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from kws_imu_ros.audio.frontend import LogMelStream
-from kws_imu_ros.commands.lab.evaluate import voice_clips
 from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.lab import architectures
 from kws_imu_ros.lab.compression import quantization
@@ -30,7 +29,9 @@ from kws_imu_ros.lab.data.activity_data import (
 )
 from kws_imu_ros.lab.data.gesture_data import GestureRecording, gestures_digest, load_gestures
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
-from kws_imu_ros.lab.evaluation import comparison, evaluation
+from kws_imu_ros.lab.evaluation import comparison
+from kws_imu_ros.lab.evaluation.classification import classification
+from kws_imu_ros.lab.evaluation.words import evaluate_voice, voice_clips
 from kws_imu_ros.lab.experiments.voice_lab import VoiceLab
 from kws_imu_ros.lab.training.imu_augmentation import ImuAugmentation, ImuBatches
 from kws_imu_ros.lab.training.loop import (
@@ -44,9 +45,11 @@ from kws_imu_ros.lab.training.loop import (
 )
 from kws_imu_ros.lab.training.recipe import GESTURE_LABELS, INTENT_LABELS, VOICE_LABELS, fingerprint
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
-from kws_imu_ros.lab.training.stages import IMU_PARAMETERS, fused_intent, imu_divisors
+from kws_imu_ros.lab.training.stages import fused_intent
 from kws_imu_ros.model.bundle import HEADS, Bundle, find_bundle, load_bundle
+from kws_imu_ros.model.imu_scaling import IMU_PARAMETERS, imu_divisors
 from kws_imu_ros.model.interpreter import Interpreter
+from kws_imu_ros.model.signature_runner import run_signature
 
 ARCHITECTURE = 'raw_audio_conv1d'
 CONFIG = {'size': 'large', 'norm': 'batch', 'dropout': 0.2}
@@ -342,7 +345,7 @@ class TutorialBaseline:
         clips, truth = self._words
         names = np.array(VOICE_LABELS)[truth]
         own = np.array([labels['voice'].index(name) for name in names])
-        words = evaluation.evaluate_voice(interpreter, clips, own)
+        words = evaluate_voice(interpreter, clips, own)
         windows, swipes = self._windows
         scaled = windows * imu_divisors(IMU_PARAMETERS)
         seen = [int(interpreter.infer(None, window).gesture.argmax()) for window in scaled]
@@ -398,7 +401,7 @@ class TutorialBaseline:
 
 def _int8_heads(model_bytes: bytes) -> Heads:
     return lambda audio, imu: _in_pieces(
-        lambda *piece: quantization.run(model_bytes, dict(zip(('audio', 'imu'), piece))), audio, imu
+        lambda *piece: run_signature(model_bytes, dict(zip(('audio', 'imu'), piece))), audio, imu
     )
 
 
@@ -425,7 +428,7 @@ def _in_pieces(heads: Heads, audio: np.ndarray, imu: np.ndarray) -> dict[str, np
 
 
 def _balanced(truth: np.ndarray, found: np.ndarray, labels: tuple[str, ...]) -> float:
-    return evaluation.classification(truth, found, labels)['balanced_accuracy']
+    return classification(truth, found, labels)['balanced_accuracy']
 
 
 def _reached(yes: bool) -> str:

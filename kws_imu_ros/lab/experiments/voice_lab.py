@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from kws_imu_ros.audio.frontend import FrontEndParameters, log_mel
-from kws_imu_ros.commands.lab.evaluate import voice_clips
 from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab import architectures
 from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
+from kws_imu_ros.lab.evaluation.words import voice_clips
 from kws_imu_ros.lab.training.loop import MakeBatch, Schedule, fit, tf, tf_keras, train_once
 from kws_imu_ros.lab.training.recipe import VOICE_LABELS, DistillationRecipe, fingerprint
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
 from kws_imu_ros.lab.training.stages import branch_loss
 from kws_imu_ros.lab.training.work_folder import hold
+from kws_imu_ros.model.signature_runner import read_signature, run_signature
 
 EVALUATION_BATCH = 256
 POOL_BATCH = 128
@@ -262,8 +263,8 @@ class VoiceLab:
     def accuracy_of_tflite(self, model_bytes: bytes) -> float:
         """Return the share of validation clips that a `.tflite` of one input gets right, 0 to 1."""
         windows, truth = self.validation
-        inputs, _ = quantization.signature_tensors(model_bytes)
-        (posteriors,) = quantization.run(model_bytes, {inputs[0].name: windows}).values()
+        (name,) = read_signature(model_bytes).inputs
+        (posteriors,) = run_signature(model_bytes, {name: windows}).values()
         return float((posteriors.argmax(axis=1) == truth).mean())
 
     def standard_error(self, accuracy: float) -> float:

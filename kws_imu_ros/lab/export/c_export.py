@@ -9,16 +9,27 @@ the operators of this model). Operators that TensorFlow Lite Micro lacks are ref
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kws_imu_ros import __version__
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.architectures import complexity
-from kws_imu_ros.lab.compression.quantization import TensorInfo, signature_tensors
-from kws_imu_ros.lab.evaluation.flatbuffer import Graph, read_graph
+from kws_imu_ros.lab.evaluation.complexity import ARENA_ALIGNMENT, count_tflite, operator_name
 from kws_imu_ros.model.bundle import Bundle
+from kws_imu_ros.model.signature_runner import SIGNATURE
+from kws_imu_ros.model.tflite_file import (
+    CONV_2D,
+    DEPTHWISE_CONV_2D,
+    FULLY_CONNECTED,
+    TRANSPOSE_CONV,
+    Graph,
+    TensorSpec,
+    TfliteFile,
+    read_tflite,
+)
 
 # Operators that MicroMutableOpResolver can register, with the method that does it
 # (tensorflow/lite/micro/micro_mutable_op_resolver.h at commit 90b983c of August 2026).
@@ -128,7 +139,6 @@ MICRO_OPERATORS = {
 # its registration and op data, multiplier and shift of an output channel, the allocator itself.
 TENSOR_BYTES, NODE_BYTES, CHANNEL_BYTES, FIXED_BYTES = 24, 128, 8, 2048
 MARGIN = 1.1
-ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,21 @@ class CExport:
     arena_bytes: int
 
 
+@dataclass(frozen=True)
+class Port:
+    """
+    An input or output of the model by its name.
+
+    side: 'input' or 'output'. index: among those of its side, by which alone the micro interpreter
+    knows tensors.
+    """
+
+    name: str
+    side: str
+    index: int
+    spec: TensorSpec
+
+
 def micro_operators(graph: Graph, source: str) -> tuple[str, ...]:
     """
     Return the distinct operators of a model in the order of their first use.
@@ -148,7 +173,7 @@ def micro_operators(graph: Graph, source: str) -> tuple[str, ...]:
         KwsImuError: some of them are not in TensorFlow Lite Micro; the sentence names them all.
 
     """
-    names = tuple(dict.fromkeys(operator.name for operator in graph.operators))
+    names = tuple(dict.fromkeys(map(operator_name, graph.operators)))
     missing = [name for name in names if name not in MICRO_OPERATORS]
     if missing:
         raise KwsImuError(
@@ -167,16 +192,16 @@ def estimate_arena(graph: Graph, model_bytes: bytes) -> int:
     """
     channels = 0
     for operator in graph.operators:
-        if operator.name in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'TRANSPOSE_CONV'):
-            channels += graph.tensors[operator.outputs[0]].shape[-1]
+        if operator.code in (CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV):
+            channels += graph.tensors[operator.outputs[0]].spec.shape[-1]
     total = (
-        complexity.count(model_bytes).arena_bytes
+        count_tflite(model_bytes).arena_bytes
         + TENSOR_BYTES * len(graph.tensors)
         + NODE_BYTES * len(graph.operators)
         + CHANNEL_BYTES * channels
         + FIXED_BYTES
     )
-    return -(-int(total * MARGIN) // ALIGNMENT) * ALIGNMENT
+    return -(-int(total * MARGIN) // ARENA_ALIGNMENT) * ARENA_ALIGNMENT
 
 
 def export_c(model_bytes: bytes, name: str, bundle: Bundle | None = None) -> CExport:
@@ -194,15 +219,13 @@ def export_c(model_bytes: bytes, name: str, bundle: Bundle | None = None) -> CEx
         raise KwsImuError(
             f"'{name}' cannot be a name in C; give one of letters, digits and _ with --name."
         )
-    graph = read_graph(model_bytes, name)
-    operators = micro_operators(graph, name)
-    arena = estimate_arena(graph, model_bytes)
-    inputs, outputs = signature_tensors(model_bytes)
-    order = _positions(graph, inputs, outputs)
+    file = read_tflite(model_bytes, name)
+    operators = micro_operators(file.main, name)
+    arena = estimate_arena(file.main, model_bytes)
+    ports = _ports(file, name)
     banner = _banner(model_bytes, name, bundle)
     files = {
-        f'{name}_model.h': banner
-        + _header(name, model_bytes, operators, arena, inputs, outputs, order, bundle),
+        f'{name}_model.h': banner + _header(name, model_bytes, operators, arena, ports, bundle),
         f'{name}_model.c': banner + _source(name, model_bytes, bundle),
         f'{name}_operators.h': banner + _operators_header(name, operators),
     }
@@ -231,15 +254,20 @@ def write_c(export: CExport, directory: Path) -> list[Path]:
     return paths
 
 
-def _positions(
-    graph: Graph, inputs: list[TensorInfo], outputs: list[TensorInfo]
-) -> dict[str, tuple[str, int]]:
-    """Return name -> (side, index): the micro interpreter knows tensors by index only."""
-    result = {}
-    for side, infos, order in (('input', inputs, graph.inputs), ('output', outputs, graph.outputs)):
-        for info in infos:
-            result[info.name] = (side, order.index(graph.signature[info.name]))
-    return result
+def _ports(file: TfliteFile, source: str) -> list[Port]:
+    """Return the inputs, then the outputs, that the model's signature names."""
+    if SIGNATURE not in file.signatures:
+        raise KwsImuError(f"{source} has no '{SIGNATURE}' signature; convert it again by name.")
+    signature, tensors = file.signatures[SIGNATURE], file.tensors_by_name[SIGNATURE]
+    sides = (
+        ('input', signature.inputs, file.main.inputs),
+        ('output', signature.outputs, file.main.outputs),
+    )
+    return [
+        Port(name, side, order.index(tensors[name]), spec)
+        for side, specs, order in sides
+        for name, spec in specs.items()
+    ]
 
 
 def _banner(model_bytes: bytes, name: str, bundle: Bundle | None) -> str:
@@ -269,9 +297,7 @@ def _header(
     model_bytes: bytes,
     operators: tuple[str, ...],
     arena: int,
-    inputs: list[TensorInfo],
-    outputs: list[TensorInfo],
-    order: dict[str, tuple[str, int]],
+    ports: Sequence[Port],
     bundle: Bundle | None,
 ) -> str:
     """Return the header that C and C++ programs include."""
@@ -296,19 +322,16 @@ def _header(
         '',
         '/* Tensors: real value = scale * (stored - zero point); scale 0 means not quantized. */',
     ]
-    for info in inputs + outputs:
-        side, index = order[info.name]
-        tensor = f'{prefix}_{side.upper()}_{_macro(info.name)}'
-        elements = 1
-        for size in info.shape:
-            elements *= max(1, size)
-        shape = ' x '.join(str(size) for size in info.shape)
+    for port in ports:
+        tensor = f'{prefix}_{port.side.upper()}_{_macro(port.name)}'
+        spec = port.spec
+        shape = ' x '.join(str(size) for size in spec.shape)
         lines += [
-            f'/* {side} {info.name}: {info.dtype} {shape} */',
-            f'#define {tensor}_INDEX {index}',
-            f'#define {tensor}_ELEMENTS {elements}',
-            f'#define {tensor}_SCALE {_number(info.scale)}',
-            f'#define {tensor}_ZERO_POINT ({info.zero_point})',
+            f'/* {port.side} {port.name}: {spec.dtype} {shape} */',
+            f'#define {tensor}_INDEX {port.index}',
+            f'#define {tensor}_ELEMENTS {math.prod(spec.shape)}',
+            f'#define {tensor}_SCALE {_number(spec.scale)}',
+            f'#define {tensor}_ZERO_POINT ({spec.zero_point})',
         ]
     if bundle:
         manifest = bundle.manifest

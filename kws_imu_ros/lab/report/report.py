@@ -42,7 +42,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from kws_imu_ros import __version__
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.evaluation.published import PUBLISHED
+from kws_imu_ros.lab.report.published import PUBLISHED
 
 # Colours that people with any colour vision tell apart (Paul Tol's bright scheme, two of others).
 COLOURS = (

@@ -13,7 +13,6 @@ import numpy as np
 
 from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.architectures.complexity import count
 from kws_imu_ros.lab.compression.quantization import (
     calibration_from_arrays,
     save,
@@ -26,6 +25,7 @@ from kws_imu_ros.lab.data.gesture_data import gestures_digest, load_gestures
 from kws_imu_ros.lab.data.running_speech import RunningSpeech, load_running_speech
 from kws_imu_ros.lab.data.running_speech_fetch import credit_running_speech
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
+from kws_imu_ros.lab.evaluation.complexity import count_tflite
 from kws_imu_ros.lab.training.loop import tf_keras
 from kws_imu_ros.lab.training.recipe import Recipe, fingerprint
 from kws_imu_ros.lab.training.stages import StageRunner, TrainingData
@@ -149,7 +149,7 @@ def quantize_network(runner: StageRunner, network: tf_keras.Model) -> bytes:
     if hashlib.sha256(int8).hexdigest() != digest:
         (work / 'quantize.json').unlink(missing_ok=True)
         raise KwsImuError(f'{work / "int8.tflite"} is missing or damaged; run again to make it.')
-    size = count(int8)
+    size = count_tflite(int8)
     print(
         f'quantize: {size.parameters} parameters, {size.macs} MACs, {len(int8)} bytes',
         file=sys.stderr,
@@ -166,9 +166,8 @@ def voice_thresholds(
 
     They are chosen anew only when the network, the recordings or the policy changed.
     """
-    from kws_imu_ros.commands.lab.evaluate import voice_peaks
     from kws_imu_ros.decision.table import load_table
-    from kws_imu_ros.lab.evaluation.streaming import list_streams, practical_thresholds
+    from kws_imu_ros.lab.evaluation.streaming import list_streams, practical_thresholds, voice_peaks
     from kws_imu_ros.model.interpreter import Interpreter
     from kws_imu_ros.resources import share_path
 

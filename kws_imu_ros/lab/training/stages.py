@@ -30,7 +30,7 @@ from kws_imu_ros.lab.compression.distillation import soft_loss, to_logits
 from kws_imu_ros.lab.compression.pruning import Budget, Coupling, Samples, score, select_by_budget
 from kws_imu_ros.lab.compression.quantization import quantization_aware
 from kws_imu_ros.lab.data.activity_data import ActivityRecording
-from kws_imu_ros.lab.data.gesture_data import STANDARD_GRAVITY, GestureRecording
+from kws_imu_ros.lab.data.gesture_data import GestureRecording
 from kws_imu_ros.lab.data.running_speech import RunningSpeech
 from kws_imu_ros.lab.data.speech_data import SpeechClips
 from kws_imu_ros.lab.training.imu_augmentation import ImuBatches
@@ -52,22 +52,9 @@ from kws_imu_ros.lab.training.recipe import (
     fingerprint,
 )
 from kws_imu_ros.lab.training.speech_augmentation import SpeechBatches
-from kws_imu_ros.model.bundle import ImuParameters
+from kws_imu_ros.model.imu_scaling import IMU_PARAMETERS, imu_divisors
 
 EXAMPLES_AT_ONCE = 64
-
-# Full scale of the commonest wrist sensors, +-2 g and +-250 degrees/s, becomes +-1.
-IMU_PARAMETERS = ImuParameters(
-    rate_hz=50.0,
-    length=100,
-    acceleration_divisor=2.0 * STANDARD_GRAVITY,
-    angular_velocity_divisor=float(np.radians(250.0)),
-)
-
-
-def imu_divisors(imu: ImuParameters) -> np.ndarray:
-    """Return what each of the six columns is divided by, float32 (6,)."""
-    return np.array([imu.acceleration_divisor] * 3 + [imu.angular_velocity_divisor] * 3, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,9 @@ from kws_imu_ros.lab.architectures import ARCHITECTURES, build
 from kws_imu_ros.lab.architectures.voice.conv1d_mfcc import cosine_transform
 from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.compression.quantization import tf_keras
-from kws_imu_ros.lab.evaluation.flatbuffer import read_graph
+from kws_imu_ros.lab.evaluation.complexity import operator_name
+from kws_imu_ros.model.signature_runner import run_signature
+from kws_imu_ros.model.tflite_file import read_tflite
 
 # TensorFlow Lite Micro and XNNPACK have all of these in int8.
 INT8_OPERATORS = {
@@ -64,14 +66,14 @@ def test_int8_model_agrees_with_float_and_uses_only_common_operators(name):
     model = build(name, {'classes': 4, 'width': 0.5, 'norm': 'none', 'output': 'logits'})
     inputs = random_inputs(model)
     model_bytes = quantization.to_int8(model, quantization.calibration_from_arrays(inputs))
-    graph = read_graph(model_bytes)
-    assert {operator.name for operator in graph.operators} <= INT8_OPERATORS
+    graph = read_tflite(model_bytes).main
+    assert set(map(operator_name, graph.operators)) <= INT8_OPERATORS
     # Not all tensors of the file: an LSTM also lists its inner scales as four that nobody reads.
     used = {i for operator in graph.operators for i in (*operator.inputs, *operator.outputs)}
-    assert not [t.name for t in graph.tensors if t.index in used and t.dtype == 'float32']
+    assert not [i for i in used if i >= 0 and graph.tensors[i].spec.dtype == 'float32']
     arrays = [inputs[i.name] for i in model.inputs]
     expected = model(arrays if len(arrays) > 1 else arrays[0]).numpy()
-    (found,) = quantization.run(model_bytes, inputs).values()
+    (found,) = run_signature(model_bytes, inputs).values()
     error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
     # An int8 LSTM rounds its state at each of 25 steps.
     assert error < (0.35 if name == 'crnn' else 0.1)

@@ -7,12 +7,13 @@ import pytest
 
 pytest.importorskip('tensorflow', reason='the training extras are not installed')
 
-from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.architectures import build
-from kws_imu_ros.lab.architectures.complexity import count, plan_arena
+from kws_imu_ros.lab.architectures.complexity import count
 from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.compression.quantization import tf_keras
-from kws_imu_ros.lab.evaluation.flatbuffer import read_graph
+from kws_imu_ros.lab.evaluation.complexity import count_tflite, plan_arena
+from kws_imu_ros.model.signature_runner import make_interpreter
+from kws_imu_ros.model.tflite_file import read_tflite
 
 # Convolutions of both kinds, residual sums, dense, pooling; recurrent; attention.
 NAMES = ('ds_cnn', 'imu_conv1d', 'crnn', 'attention')
@@ -36,7 +37,7 @@ def pair(request) -> tuple[tf_keras.Model, bytes]:
 
 def test_keras_count_equals_the_converted_graph(pair):
     model, model_bytes = pair
-    keras, lite = count(model), count(model_bytes)
+    keras, lite = count(model), count_tflite(model_bytes)
     assert keras.macs == lite.macs
     assert keras.parameters == lite.parameters
     assert lite.bytes == len(model_bytes)
@@ -48,8 +49,7 @@ def test_keras_count_equals_the_converted_graph(pair):
 
 def test_macs_equal_those_of_the_tensors_the_interpreter_holds(pair):
     _, model_bytes = pair
-    interpreter = quantization.interpreter(model_bytes)
-    interpreter.allocate_tensors()
+    interpreter = make_interpreter(model_bytes)
     shapes = {d['index']: d['shape'] for d in interpreter.get_tensor_details()}
     macs = 0
     for operator in interpreter._get_ops_details():
@@ -69,18 +69,18 @@ def test_macs_equal_those_of_the_tensors_the_interpreter_holds(pair):
         elif operator['op_name'] == 'UNIDIRECTIONAL_SEQUENCE_LSTM':
             kernels = [s for s in inputs[1:9] if s is not None]
             macs += inputs[0][1] * sum(np.prod(s) for s in kernels)
-    assert count(model_bytes).macs == macs
+    assert count_tflite(model_bytes).macs == macs
 
 
 def test_arena_holds_the_largest_operator_and_is_less_than_no_sharing(pair):
     _, model_bytes = pair
-    graph = read_graph(model_bytes)
-    computed = {t.index: t.bytes for t in graph.tensors if not t.constant_bytes}
+    graph = read_tflite(model_bytes).main
+    computed = {i: t.bytes for i, t in enumerate(graph.tensors) if not t.constant_bytes}
     at_once = max(
         sum(computed.get(i, 0) for i in {*operator.inputs, *operator.outputs})
         for operator in graph.operators
     )
-    arena = count(model_bytes).arena_bytes
+    arena = count_tflite(model_bytes).arena_bytes
     assert at_once <= arena < sum(computed.values())
 
 
@@ -94,12 +94,3 @@ def test_arena_reuses_what_is_no_longer_needed():
     assert plan_arena([(64, 0, 1), (32, 1, 2), (64, 2, 3)]) == 96
     assert plan_arena([(1, 0, 0)]) == 16
     assert plan_arena([]) == 0
-
-
-def test_missing_and_foreign_files_are_one_clear_sentence(tmp_path):
-    with pytest.raises(KwsImuError, match='does not exist'):
-        count(tmp_path / 'none.tflite')
-    text = tmp_path / 'text.tflite'
-    text.write_text('no model at all')
-    with pytest.raises(KwsImuError, match='not a TensorFlow Lite model'):
-        count(text)

@@ -11,6 +11,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.compression.factorization import factorize
 from kws_imu_ros.lab.compression.quantization import tf_keras
+from kws_imu_ros.model.signature_runner import run_signature
 
 
 def build(seed: int = 0) -> tf_keras.Model:
@@ -121,7 +122,7 @@ def test_a_sequential_model_and_conversion_work(windows):
     )
     small, _ = factorize(model, energy=0.8)
     calibration = quantization.calibration_from_arrays({'imu': windows})
-    found = quantization.run(quantization.to_int8(small, calibration), {'imu': windows})
+    found = run_signature(quantization.to_int8(small, calibration), {'imu': windows})
     wanted = small.predict(windows, verbose=0)
     assert np.abs(found['gesture'] - wanted).max() < 0.1
 

@@ -13,9 +13,11 @@ pytest.importorskip('tensorflow', reason='the training extras are not installed'
 from kws_imu_ros.audio.frontend import FrontEndParameters, log_mel
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression import quantization
+from kws_imu_ros.lab.compression.compaction import compact
 from kws_imu_ros.lab.compression.quantization import tf_keras
 from kws_imu_ros.lab.data.speech_data import fit_clip, read_audio
-from kws_imu_ros.lab.evaluation import flatbuffer
+from kws_imu_ros.model.signature_runner import read_signature, run_signature
+from kws_imu_ros.model.tflite_file import read_tflite
 
 WORDS = ('cat', 'left', 'stop')
 OUTPUTS = ('voice', 'gesture')
@@ -81,7 +83,7 @@ def model(recordings) -> tf_keras.Model:
 def difference(model_bytes: bytes, model: tf_keras.Model, inputs: dict) -> float:
     """Return the largest difference of a posterior from the float model's."""
     wanted = dict(zip(OUTPUTS, model.predict(list(inputs.values()), verbose=0), strict=True))
-    found = quantization.run(model_bytes, inputs)
+    found = run_signature(model_bytes, inputs)
     return max(float(np.abs(found[name] - wanted[name]).max()) for name in OUTPUTS)
 
 
@@ -103,23 +105,24 @@ def test_every_precision_keeps_names_and_comes_close_on_real_speech(model, recor
     for model_bytes, tolerance in ((float16, 0.01), (dynamic, 0.05), (int8, 0.12)):
         assert difference(model_bytes, model, inputs) < tolerance
         assert len(model_bytes) < len(float32)
-        found_inputs, found_outputs = quantization.signature_tensors(model_bytes)
-        assert {info.name: info.shape for info in found_inputs} == {
+        found = read_signature(model_bytes)
+        assert {name: spec.shape for name, spec in found.inputs.items()} == {
             'log_mel': (1, 49, 40),
             'imu': (1, 100, 6),
         }
-        assert {info.name for info in found_outputs} == set(OUTPUTS)
-    correct = quantization.run(int8, inputs)['voice'].argmax(1) == targets[0].argmax(1)
+        assert set(found.outputs) == set(OUTPUTS)
+    correct = run_signature(int8, inputs)['voice'].argmax(1) == targets[0].argmax(1)
     assert correct.mean() > 0.8  # It learnt something, so closeness to float means something.
 
 
 def test_int8_has_int8_inputs_and_outputs_and_no_float_operator(int8):
-    inputs, outputs = quantization.signature_tensors(int8)
-    assert {info.dtype for info in inputs + outputs} == {'int8'}
-    assert all(info.scale > 0 for info in inputs + outputs)
+    signature = read_signature(int8)
+    specs = [*signature.inputs.values(), *signature.outputs.values()]
+    assert {spec.dtype for spec in specs} == {'int8'}
+    assert all(spec.scale > 0 for spec in specs)
     # A softmax head always quantizes to steps of 1/256 from 0.
-    assert {(info.scale, info.zero_point) for info in outputs} == {(1 / 256, -128)}
-    dtypes = {tensor.dtype for tensor in flatbuffer.read_graph(int8).tensors}
+    assert {(spec.scale, spec.zero_point) for spec in specs[2:]} == {(1 / 256, -128)}
+    dtypes = {tensor.spec.dtype for tensor in read_tflite(int8).main.tensors}
     assert 'float32' not in dtypes
 
 
@@ -130,20 +133,21 @@ def test_quantization_aware_training_converts_without_calibration(model, recordi
     aware.compile(tf_keras.optimizers.Adam(1e-3), ['categorical_crossentropy'] * 2)
     aware.fit(list(inputs.values()), targets, epochs=5, batch_size=12, verbose=0)
     model_bytes = quantization.to_int8_aware(aware)
-    found_inputs, found_outputs = quantization.signature_tensors(model_bytes)
-    assert {info.dtype for info in found_inputs + found_outputs} == {'int8'}
-    assert {info.name for info in found_outputs} == set(OUTPUTS)
-    found = quantization.run(model_bytes, inputs)
+    signature = read_signature(model_bytes)
+    specs = [*signature.inputs.values(), *signature.outputs.values()]
+    assert {spec.dtype for spec in specs} == {'int8'}
+    assert set(signature.outputs) == set(OUTPUTS)
+    found = run_signature(model_bytes, inputs)
     assert (found['voice'].argmax(1) == targets[0].argmax(1)).mean() > 0.8
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)  # The float model is left as it was.
 
 
 def test_compacting_again_changes_neither_bytes_nor_outputs(int8, recordings):
-    again = flatbuffer.compact(int8)
+    again = compact(int8)
     assert again == int8
     inputs = {name: values[:4] for name, values in recordings[0].items()}
-    first, second = quantization.run(int8, inputs), quantization.run(again, inputs)
+    first, second = run_signature(int8, inputs), run_signature(again, inputs)
     for name in OUTPUTS:
         np.testing.assert_array_equal(first[name], second[name])
 
@@ -155,10 +159,10 @@ def test_compacting_saves_a_fifth_of_what_the_converter_wrote(model, recordings,
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # TensorFlow warns of a part of its own.
         plain = converter.convert()
-    small = flatbuffer.compact(plain)
+    small = compact(plain)
     assert len(small) < 0.8 * len(plain)
     inputs = {name: values[:6] for name, values in recordings[0].items()}
-    first, second = quantization.run(plain, inputs), quantization.run(small, inputs)
+    first, second = run_signature(plain, inputs), run_signature(small, inputs)
     for name in OUTPUTS:
         np.testing.assert_array_equal(first[name], second[name])
 
@@ -191,10 +195,3 @@ def test_a_layer_that_cannot_be_trained_quantized_is_named():
     model = tf_keras.Model(inputs, tf_keras.layers.Flatten()(x), name='with_groups')
     with pytest.raises(KwsImuError, match='with_groups'):
         quantization.quantization_aware(model)
-
-
-def test_a_file_that_is_no_model_is_refused():
-    with pytest.raises(KwsImuError, match='not a TensorFlow Lite model'):
-        flatbuffer.read_graph(b'RIFF....WAVE')
-    with pytest.raises(KwsImuError, match=r'a\.tflite is cut short or damaged'):
-        flatbuffer.read_graph(b'\x1c\x00\x00\x00TFL3' + b'\xff' * 16, 'a.tflite')

@@ -72,7 +72,7 @@ def test_a_model_that_cannot_run_is_listed_with_the_reason(foreign):
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
-    from kws_imu_ros.lab.evaluation import flatbuffer
+    from kws_imu_ros.lab.compression import compaction
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(foreign.read_bytes(), 0))
     for code in model.operatorCodes:
@@ -83,8 +83,8 @@ def test_a_model_that_cannot_run_is_listed_with_the_reason(foreign):
         if model.operatorCodes[operator.opcodeIndex].customCode == 'SecretSauce':
             operator.builtinOptionsType, operator.builtinOptions = 0, None
             operator.customOptions = np.zeros(0, np.uint8)
-    builder = flatbuffer._SharingBuilder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=flatbuffer.FILE_IDENTIFIER)
+    builder = compaction._SharingBuilder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=compaction.FILE_IDENTIFIER)
     secret = comparison.Candidate('secret', 'secret.tflite', bytes(builder.Output()), {})
     rows, _ = comparison.compare([secret, comparison.load_candidate(str(foreign))], rounds=1)
     assert rows[0].latency is None and 'SecretSauce' in rows[0].problem

@@ -6,15 +6,18 @@ import shutil
 import numpy as np
 import pytest
 
-from kws_imu_ros.commands.lab.evaluate import SECTIONS, evaluate, voice_clips
 from kws_imu_ros.commands.main import main
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data.gesture_data import load_gestures
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
-from kws_imu_ros.lab.evaluation import energy, fusion_evaluation, noise_evaluation
-from kws_imu_ros.lab.evaluation.evaluation import audio_blocks, imu_samples, stream
+from kws_imu_ros.lab.evaluation import energy
+from kws_imu_ros.lab.evaluation import fusion as fusion_evaluation
+from kws_imu_ros.lab.evaluation import noise as noise_evaluation
+from kws_imu_ros.lab.evaluation.robot_stream import audio_blocks, imu_samples, stream
+from kws_imu_ros.lab.evaluation.sections import SECTIONS, Given, evaluate
+from kws_imu_ros.lab.evaluation.words import voice_clips
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.model.outputs import Posteriors
@@ -266,10 +269,15 @@ def test_energy_is_what_the_formula_says():
 @pytest.fixture(scope='module')
 def whole(small):
     """Return the result of the everyday call on a few recordings, taken from its last line."""
+    given = Given(
+        speech=small / 'speech',
+        gestures=small / 'gestures',
+        streams=small / 'streams',
+        float_file=find_bundle() / 'model.tflite',
+    )
     return evaluate(
-        'voice_gesture', small / 'speech', small / 'gestures', None, 'validation',
-        small / 'streams', float_file=find_bundle() / 'model.tflite',
-    )  # fmt: skip
+        load_bundle(find_bundle()), load_table(share_path('config', 'policy.yaml')), given
+    )
 
 
 def test_the_everyday_call_measures_what_its_folders_allow(whole):

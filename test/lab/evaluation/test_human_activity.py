@@ -19,12 +19,11 @@ from kws_imu_ros.lab.data.activity_data import (
     load_activities,
 )
 from kws_imu_ros.lab.evaluation.human_activity import (
-    ActivityAugmentation,
-    ActivityBatches,
     activity_windows,
     labelled_segments,
     to_network_units,
 )
+from kws_imu_ros.lab.training.activity_augmentation import ActivityAugmentation, ActivityBatches
 
 # Where gravity points in each activity: nothing but the posture tells these apart.
 TURNS = [np.roll(np.eye(3), k, axis=1) * sign for sign in (1.0, -1.0) for k in range(3)]
@@ -157,6 +156,6 @@ def test_mistakes_are_one_sentence(har, test_data, tmp_path, capsys):
         assert main([*common, *arguments]) == 2
         error = capsys.readouterr().err
         assert sentence in error and 'Traceback' not in error
-    other = next(Path(__file__).parents[1].glob('models/*/*/model.tflite'))
+    other = next(Path(__file__).parents[3].glob('models/*/*/model.tflite'))
     assert main([*common, '--activities', str(har), '--model', str(other)]) == 2
     assert 'an activity model takes one window' in capsys.readouterr().err

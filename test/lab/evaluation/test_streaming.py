@@ -9,7 +9,7 @@ from kws_imu_ros.decision.table import load_table
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.pipeline import FusionPipeline
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
-from kws_imu_ros.lab.evaluation.evaluation import audio_blocks
+from kws_imu_ros.lab.evaluation.robot_stream import audio_blocks
 from kws_imu_ros.lab.evaluation.streaming import (
     DetectionPeaks,
     choose_thresholds,

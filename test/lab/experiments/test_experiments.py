@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from kws_imu_ros.commands.lab.evaluate import voice_clips
 from kws_imu_ros.commands.main import main
 from kws_imu_ros.lab.compression import quantization as conversion
+from kws_imu_ros.lab.evaluation.words import voice_clips
 from kws_imu_ros.lab.experiments import folding, normalization, quantization
 from kws_imu_ros.lab.experiments.voice_lab import VoiceLab
 from kws_imu_ros.lab.report.report import build_report, read_results

@@ -19,6 +19,7 @@ from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.compression.quantization import tf_keras
 from kws_imu_ros.lab.export import c_export
 from kws_imu_ros.model.bundle import Bundle, load_bundle
+from kws_imu_ros.model.signature_runner import SIGNATURE, make_interpreter
 
 STRICT = ('-Wall', '-Wextra', '-Wpedantic', '-Werror')
 # What the operators' header needs of TensorFlow Lite Micro, to compile it without that library.
@@ -162,8 +163,8 @@ int main() {{
 def test_tensor_indices_are_those_of_the_interpreter(exported: Path, bundle: Bundle):
     name = bundle.manifest.name
     header = (exported / f'{name}_model.h').read_text()
-    running = quantization.interpreter(bundle.model_bytes)
-    runner = running.get_signature_runner(quantization.SIGNATURE)
+    running = make_interpreter(bundle.model_bytes)
+    runner = running.get_signature_runner(SIGNATURE)
     sides = (
         ('INPUT', running.get_input_details(), runner.get_input_details()),
         ('OUTPUT', running.get_output_details(), runner.get_output_details()),

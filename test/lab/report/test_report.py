@@ -14,7 +14,7 @@ pytest.importorskip('matplotlib', reason='the training extras are not installed'
 
 from kws_imu_ros.commands.lab import report as cli_report
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.evaluation.published import PUBLISHED
+from kws_imu_ros.lab.report.published import PUBLISHED
 from kws_imu_ros.lab.report.report import (
     DRAWERS,
     FAMILY_MARKERS,

@@ -11,10 +11,11 @@ import pytest
 
 from kws_imu_ros.commands.main import main
 from kws_imu_ros.lab.architectures.complexity import count
-from kws_imu_ros.lab.evaluation.flatbuffer import read_graph
+from kws_imu_ros.lab.evaluation.complexity import count_tflite
 from kws_imu_ros.lab.training.loop import tf_keras
 from kws_imu_ros.lab.training.stages import fused_intent
 from kws_imu_ros.model.bundle import load_bundle
+from kws_imu_ros.model.tflite_file import read_tflite
 
 RECIPE = """
 name: tiny
@@ -229,12 +230,12 @@ def test_pruned_branches_are_smaller_by_their_budget_and_load_again(staged):
 
 def test_folding_leaves_no_normalization_in_the_int8_graph(staged):
     work = staged[0] / 'work'
-    graph = read_graph((work / 'int8.tflite').read_bytes())
-    assert not {t.dtype for t in graph.tensors} & {'float32', 'float16'}
-    names = set(count(work / 'int8.tflite').operators)
+    int8 = (work / 'int8.tflite').read_bytes()
+    assert not {t.spec.dtype for t in read_tflite(int8).main.tensors} & {'float32', 'float16'}
+    operators = count_tflite(int8).operators
     # What an explicit group normalization takes; batch normalization would leave MUL or SUB.
-    assert not names & {'RSQRT', 'BATCH_MATMUL', 'SQUARED_DIFFERENCE'}
-    assert count(work / 'int8.tflite').operators.get('MUL', 0) == 1  # The gate of the fusion head.
+    assert not set(operators) & {'RSQRT', 'BATCH_MATMUL', 'SQUARED_DIFFERENCE'}
+    assert operators.get('MUL', 0) == 1  # The gate of the fusion head.
 
 
 def test_a_run_without_changes_trains_nothing(staged, capsys):
@@ -267,8 +268,8 @@ def test_quantization_aware_training_of_the_whole_network(staged, tmp_path, caps
     arguments = [*arguments, '--recipe', str(tmp_path / 'recipe.yaml')]
     assert main([*arguments, '--work', str(tmp_path / 'work'), '--until', 'quantize']) == 0
     assert 'fusion: unchanged' in capsys.readouterr().err
-    graph = read_graph((tmp_path / 'work' / 'int8.tflite').read_bytes())
-    assert not {t.dtype for t in graph.tensors} & {'float32', 'float16'}
+    file = read_tflite((tmp_path / 'work' / 'int8.tflite').read_bytes())
+    assert not {t.spec.dtype for t in file.main.tensors} & {'float32', 'float16'}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ They are quoted, not measured here: twelve classes (ten words, silence, unknown)
 test speakers, each with its own front end and trained on the whole data set. They show where the
 field stands; a small difference to a number measured otherwise means nothing. Where a publication
 gives no parameters or MACs but the layers, these were counted from the layers by the rule of
-`complexity.count`, normalization folded.
+`architectures.complexity.count`, normalization folded.
 """
 
 from __future__ import annotations

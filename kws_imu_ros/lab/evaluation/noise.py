@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from kws_imu_ros.lab.evaluation.evaluation import voice_posteriors
+from kws_imu_ros.lab.evaluation.words import voice_posteriors
 from kws_imu_ros.model.interpreter import Interpreter
 
+NOISE_SEED = 5
 LEVELS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
 FULL_SCALE = 32767.0
 

@@ -45,14 +45,14 @@ from kws_imu_ros.imu.window import ImuWindow
 from kws_imu_ros.lab.data.activity_data import RATE_HZ, ActivityRecording
 from kws_imu_ros.lab.data.gesture_data import GestureRecording
 from kws_imu_ros.lab.data.speech_data import SAMPLE_RATE, speech_end
-from kws_imu_ros.lab.evaluation.evaluation import DIRECTIONS, START_NS, imu_samples
-from kws_imu_ros.lab.evaluation.noise_evaluation import (
+from kws_imu_ros.lab.evaluation.noise import (
     LEVELS_DB,
     draw_noise,
     level_name,
     power,
     to_int16,
 )
+from kws_imu_ros.lab.evaluation.robot_stream import DIRECTIONS, START_NS, imu_samples
 from kws_imu_ros.lab.evaluation.streaming import HOP_SAMPLES
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.model.outputs import Posteriors
@@ -68,6 +68,7 @@ LARGEST_LAG_S = 0.5
 # The quietest rooms are not digitally silent.
 ROOM_NOISE = 3.0
 FALSE_ACCEPT_RATE = 0.01
+FUSION_SEED = 7
 MOST_PAIRS_OF_A_DIRECTION = 100
 MOST_UNKNOWN_WORDS = 600
 NOISE_ALONE = 200

@@ -1,150 +1,36 @@
 """
-Measure a bundle on recordings with the run-time code alone: what is measured is what it does.
+Gestures streamed: alone, in everyday motion, and against a word that contradicts them.
 
-Words are judged clip by clip. Gestures are streamed sample by sample through the fusion pipeline
-and its policy; what counts is the first gesture that the robot would have acted on. No TensorFlow.
+What counts is the first gesture that the robot would have acted on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from kws_imu_ros.audio.block import AudioBlock
-from kws_imu_ros.audio.frontend import log_mel
-from kws_imu_ros.decision.decision import Decision, Outcome
-from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import PolicyTable
-from kws_imu_ros.fusion.pipeline import FusionPipeline, Step
-from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.lab.data.activity_data import RATE_HZ, ActivityRecording
 from kws_imu_ros.lab.data.gesture_data import GestureRecording
 from kws_imu_ros.lab.data.speech_data import SAMPLE_RATE, speech_end
+from kws_imu_ros.lab.evaluation.classification import classification
+from kws_imu_ros.lab.evaluation.robot_stream import (
+    DIRECTIONS,
+    START_NS,
+    accepts,
+    audio_blocks,
+    first_gesture,
+    imu_samples,
+    stream,
+)
 from kws_imu_ros.model.interpreter import Interpreter
 
-BLOCK_SAMPLES = 320
-START_NS = 1_000_000_000
 # Word and gesture this near to the end of the pairing window may fall on either side of it.
 EDGE_NS = 80_000_000
-DIRECTIONS = ('left', 'right', 'up', 'down')
 
 Progress = Callable[[int, int], None]
-
-
-def classification(truth: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """
-    Return accuracy, balanced accuracy, recall by class and the confusion matrix.
-
-    truth, found: int (n,), indices into labels. Classes that `truth` lacks have no recall.
-    """
-    count = len(labels)
-    confusion = np.zeros((count, count), np.int64)
-    np.add.at(confusion, (truth, found), 1)
-    totals = confusion.sum(axis=1)
-    recall = {
-        label: float(confusion[k, k] / totals[k]) for k, label in enumerate(labels) if totals[k]
-    }
-    return {
-        'accuracy': float((truth == found).mean()),
-        'balanced_accuracy': float(np.mean(list(recall.values()))),
-        'examples': len(truth),
-        'recall': recall,
-        'confusion': {'labels': list(labels), 'rows_are_truth': confusion.tolist()},
-    }
-
-
-def voice_posteriors(
-    interpreter: Interpreter, samples: np.ndarray, progress: Progress | None = None
-) -> np.ndarray:
-    """Return the voice head's posteriors, float32 (n, labels), of int16 clips (n, 16000)."""
-    posteriors = []
-    for i, clip in enumerate(samples):
-        window = log_mel(clip, interpreter.manifest.front_end)
-        posteriors.append(
-            interpreter.infer(window[-interpreter.manifest.front_end.frames :], None).voice
-        )
-        if progress and i % 50 == 0:
-            progress(i, len(samples))
-    return np.array(posteriors)
-
-
-def evaluate_voice(
-    interpreter: Interpreter,
-    samples: np.ndarray,
-    truth: np.ndarray,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """
-    Classify one-second clips, int16 (n, 16000), truth int (n,).
-
-    Beside the scores of all classes, `accuracy_without_silence` leaves silence clips out, since
-    they decide many a published ranking.
-    """
-    labels = interpreter.manifest.labels['voice']
-    found = voice_posteriors(interpreter, samples, progress).argmax(axis=1)
-    result = classification(truth, found, labels)
-    spoken = truth != labels.index('silence')
-    result['accuracy_without_silence'] = float((truth == found)[spoken].mean())
-    return result
-
-
-def imu_samples(
-    time: np.ndarray, motion: np.ndarray, start_ns: int = START_NS, rest: float = 0.0
-) -> Iterator[ImuSample]:
-    """
-    Yield a recording as samples; time in s (n,), motion (n, 6) in SI units.
-
-    rest: seconds of stillness after it, in which gravity stays as it was last measured.
-    """
-    for second, row in zip(time, motion.astype(np.float64), strict=True):
-        yield ImuSample(start_ns + int(second * 1e9), tuple(row[:3]), tuple(row[3:]))
-    still = motion[-1, :3].astype(np.float64)
-    for k in range(1, int(rest * 100) + 1):
-        stamp = start_ns + int((time[-1] + k / 100.0) * 1e9)
-        yield ImuSample(stamp, tuple(still), (0.0, 0.0, 0.0))
-
-
-def audio_blocks(samples: np.ndarray, start_ns: int = START_NS) -> Iterator[AudioBlock]:
-    """Yield int16 samples (n,) at 16 kHz as blocks of 20 ms; an incomplete last one is left out."""
-    for k in range(len(samples) // BLOCK_SAMPLES):
-        first = k * BLOCK_SAMPLES
-        yield AudioBlock(
-            start_ns + first * 1_000_000_000 // SAMPLE_RATE,
-            k,
-            SAMPLE_RATE,
-            samples[first : first + BLOCK_SAMPLES],
-        )
-
-
-def stream(
-    interpreter: Interpreter,
-    table: PolicyTable,
-    blocks: Sequence[AudioBlock],
-    samples: Sequence[ImuSample],
-) -> list[Step]:
-    """Run audio and IMU through a fresh pipeline in the order they would arrive."""
-    manifest = interpreter.manifest
-    pipeline = FusionPipeline(interpreter, Policy(table, manifest.labels, manifest.thresholds))
-    events = [(block.end_ns, 0, block) for block in blocks]
-    events += [(sample.stamp_ns, 1, sample) for sample in samples]
-    steps: list[Step] = []
-    for _, kind, event in sorted(events, key=lambda item: item[:2]):
-        steps += pipeline.push_imu(event) if kind else pipeline.push_audio(event)
-    return steps
-
-
-def accepts(steps: Sequence[Step]) -> list[Decision]:
-    """Return the accepting decisions of steps."""
-    return [s.decision for s in steps if s.decision and s.decision.outcome is Outcome.ACCEPT]
-
-
-def first_gesture(steps: Sequence[Step]) -> tuple[str, int]:
-    """Return the gesture that was acted on first and its time; ('none', 0) without one."""
-    for decision in accepts(steps):
-        return decision.seen.label, decision.stamp_ns
-    return 'none', 0
 
 
 def evaluate_gestures(
