@@ -12,11 +12,12 @@ Gazebo as well.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     GroupAction,
     IncludeLaunchDescription,
+    OpaqueFunction,
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -27,18 +28,34 @@ from launch_ros.substitutions import FindPackageShare
 SHARE = Path(get_package_share_directory('kws_imu_ros'))
 
 
+# Launch looks into what it is given beforehand and lists the arguments of every include as this
+# file's own, those among them that are settled here. What a function returns it does not list.
+
+
+def gazebo(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return Gazebo with its world."""
+    path = [FindPackageShare('ros_gz_sim'), 'launch', 'gz_sim.launch.py']
+    source = PythonLaunchDescriptionSource(PathJoinSubstitution(path))
+    settled = {
+        'gz_args': [LaunchConfiguration('gz_options'), ' ', LaunchConfiguration('world')],
+        'on_exit_shutdown': 'true',
+    }
+    return [IncludeLaunchDescription(source, launch_arguments=settled.items())]
+
+
+def robot(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return the robot's nodes, without its own simulation."""
+    passed = ('namespace', 'input', 'imu', 'model', 'composed', 'params_file', 'log_level')
+    arguments = {name: LaunchConfiguration(name).perform(context) for name in passed}
+    # The senses are stamped in real time; the simulation's clock is Gazebo's own affair.
+    settled = {'simulate': 'false', 'use_sim_time': 'false'}
+    source = PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'robot.launch.py'))
+    return [IncludeLaunchDescription(source, launch_arguments={**arguments, **settled}.items())]
+
+
 def generate_launch_description() -> LaunchDescription:
     """Return Gazebo, the robot in it, the bridge, and the robot's nodes."""
     namespace = LaunchConfiguration('namespace')
-    gazebo = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(
-            PathJoinSubstitution([FindPackageShare('ros_gz_sim'), 'launch', 'gz_sim.launch.py'])
-        ),
-        launch_arguments={
-            'gz_args': [LaunchConfiguration('gz_options'), ' ', LaunchConfiguration('world')],
-            'on_exit_shutdown': 'true',
-        }.items(),
-    )
     description = (SHARE / 'urdf' / 'robot.urdf').read_text(encoding='utf-8')
     body = GroupAction(
         [
@@ -70,20 +87,6 @@ def generate_launch_description() -> LaunchDescription:
                 on_exit=Shutdown(reason='the bridge to Gazebo has ended'),
             ),
         ]
-    )
-    robot = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'robot.launch.py')),
-        launch_arguments={
-            'namespace': namespace,
-            'input': LaunchConfiguration('input'),
-            'imu': LaunchConfiguration('imu'),
-            'model': LaunchConfiguration('model'),
-            'composed': LaunchConfiguration('composed'),
-            'params_file': LaunchConfiguration('params_file'),
-            'simulate': 'false',
-            # The senses are stamped in real time; the simulation's clock is Gazebo's own affair.
-            'use_sim_time': 'false',
-        }.items(),
     )
     return LaunchDescription(
         [
@@ -118,8 +121,14 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=str(SHARE / 'config' / 'robot.yaml'),
                 description="Parameters of this robot, read after the nodes' own files.",
             ),
-            gazebo,
+            DeclareLaunchArgument(
+                'log_level',
+                default_value='info',
+                description='How much the nodes say.',
+                choices=['debug', 'info', 'warn', 'error', 'fatal'],
+            ),
+            OpaqueFunction(function=gazebo),
             body,
-            robot,
+            OpaqueFunction(function=robot),
         ]
     )

@@ -25,7 +25,12 @@ from launch.actions import (
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 
-from kws_imu_ros.bringup.robot_input import BAG, FILE, MICROPHONE, imu_parameters, parse_input
+from kws_imu_ros.bringup.robot_description import (
+    Ending,
+    NodeDescription,
+    RobotOptions,
+    describe_robot,
+)
 from kws_imu_ros.errors import KwsImuError
 
 PACKAGE = 'kws_imu_ros'
@@ -49,75 +54,57 @@ def robot_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
     if not Path(value('params_file')).is_file():
         raise KwsImuError(f'The parameters file {value("params_file")} does not exist.')
-    source = parse_input(value('input'))
-    imu = imu_parameters(value('imu'), source)
+    options = RobotOptions(
+        input=value('input'),
+        imu=value('imu'),
+        model=value('model'),
+        simulate=is_true('simulate'),
+    )
+    robot = describe_robot(options)
     common = {'use_sim_time': is_true('use_sim_time')}
     arguments = ['--ros-args', '--log-level', value('log_level')]
-
-    def files(*names: str) -> list[str]:
-        """Return parameters files, the person's own last."""
-        return [str(CONFIG / f'{name}.yaml') for name in names] + [value('params_file')]
-
-    def node(name: str, overrides: dict | None = None, **kwargs) -> Node:
-        kwargs.setdefault('on_exit', Shutdown(reason=f'{name} has ended'))
-        return Node(
-            package=PACKAGE,
-            executable=name,
-            name=name,
-            parameters=[*files(name), {**common, **(overrides or {})}],
-            output='screen',
-            emulate_tty=True,
-            arguments=arguments,
-            **kwargs,
-        )
+    # A person's own parameters come last.
+    own = value('params_file')
 
     if is_true('composed'):
-        options = ['--input', value('input'), '--imu', value('imu')]
-        options += ['--simulate', value('simulate'), '--model', value('model')]
         return [
             # No name: it would be given to every node of the process.
             Node(
                 package=PACKAGE,
                 executable='robot',
-                parameters=[
-                    *files('microphone', 'imu', 'fusion', 'command', 'simulated_robot'),
-                    common,
-                ],
+                parameters=[*map(str, robot.parameters_files()), own, common],
                 output='screen',
                 emulate_tty=True,
-                arguments=[*options, *arguments],
+                arguments=[*options.to_arguments(), *arguments],
                 on_exit=Shutdown(reason='the robot has ended'),
             )
         ]
-
-    nodes = [
-        node('fusion', {'model': value('model')} if value('model') else None),
-        node('command'),
-    ]
-    if is_true('simulate'):
-        nodes.append(node('simulated_robot'))
-    if imu is not None:
-        # Voice works without it, so its end is no reason to end the rest.
-        nodes.append(node('imu', imu, on_exit=[]))
-    ended = TimerAction(period=LINGER, actions=[Shutdown(reason='the input has ended')])
-    if source.kind == BAG:
-        nodes.append(
-            Node(
-                package=PACKAGE,
-                executable='replay',
-                name='replay',
-                parameters=[value('params_file'), {**common, 'bag': str(source.path)}],
-                output='screen',
-                emulate_tty=True,
-                arguments=arguments,
-                on_exit=ended,
-            )
+    return [
+        Node(
+            package=PACKAGE,
+            executable=node.name,
+            name=node.name,
+            parameters=[
+                *([str(node.parameters_file)] if node.parameters_file else []),
+                own,
+                {**common, **node.overrides},
+            ],
+            output='screen',
+            emulate_tty=True,
+            arguments=arguments,
+            on_exit=on_exit(node),
         )
-    elif source.kind == MICROPHONE:
-        nodes.append(node('microphone'))
-    elif source.kind == FILE:
-        nodes.append(node('microphone', {'input': str(source.path)}, on_exit=ended))
-    return nodes
+        for node in robot.nodes
+    ]
+
+
+def on_exit(node: NodeDescription) -> list[LaunchDescriptionEntity]:
+    """Return what the end of a node brings about."""
+    if node.ending is Ending.ENDS_ROBOT:
+        return [Shutdown(reason=f'{node.name} has ended')]
+    if node.ending is Ending.ENDS_INPUT:
+        return [TimerAction(period=LINGER, actions=[Shutdown(reason='the input has ended')])]
+    return []
 
 
 def generate_launch_description() -> LaunchDescription:

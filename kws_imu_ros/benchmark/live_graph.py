@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,10 +30,12 @@ from std_msgs.msg import Int16MultiArray, String, UInt32
 import kws_imu_ros
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import read_sensors
+from kws_imu_ros.bringup.robot_description import RobotOptions, composed_command, describe_robot
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import intent_from_message
 from kws_imu_ros.model.bundle import Bundle
+from kws_imu_ros.nodes.runtime.child_process import start_child
 from kws_imu_ros.nodes.runtime.qos import LOGGED_QOS
 from kws_imu_ros.replay.scenario import load_scenario
 
@@ -52,38 +53,28 @@ Progress = Callable[[str], None]
 
 
 def _composed(bundle: Bundle, bag: Path) -> dict[str, list[str]]:
-    """Return the one process of the composed robot: its name and the arguments of Python."""
-    module = ['-m', 'kws_imu_ros.bringup.composed_robot']
-    return {'robot': [*module, '--input', str(bag), '--model', str(bundle.path)]}
+    """Return the one process of the composed robot: its name and its command line."""
+    return {'robot': composed_command(RobotOptions(input=str(bag), model=str(bundle.path)))}
 
 
 def _separate(bundle: Bundle, bag: Path) -> dict[str, list[str]]:
     """Return the same robot as one process a node; replay stands for microphone and imu."""
-    parameters = {
-        'simulated_robot': [],
-        'command': [],
-        'fusion': ['-p', f'model:={bundle.path}'],
-        'replay': ['-p', f'bag:={bag}'],
-    }
-    return {
-        name: ['-m', f'kws_imu_ros.nodes.{name}_node', '--ros-args', *arguments]
-        for name, arguments in parameters.items()
-    }
+    robot = describe_robot(RobotOptions(input=str(bag), model=str(bundle.path)))
+    return {node.name: node.command() for node in robot.nodes}
 
 
 @contextlib.contextmanager
 def _running(commands: dict[str, list[str]]) -> Iterator[dict[str, subprocess.Popen]]:
-    """Run a Python process for each command; interrupt them all at the end."""
+    """Run a process for each command line; interrupt them all at the end."""
     source = str(Path(kws_imu_ros.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (source, os.environ.get('PYTHONPATH', ''))))
     processes: dict[str, subprocess.Popen] = {}
     with tempfile.TemporaryFile() as output:
         try:
             for name, arguments in commands.items():
-                processes[name] = subprocess.Popen(
-                    [sys.executable, *arguments],
+                processes[name] = start_child(
+                    arguments,
                     env=dict(os.environ, PYTHONPATH=path),
-                    stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                 )

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from rclpy.node import Node
 
-from kws_imu_ros.bringup.composed_robot import ComposedRobot, RobotOptions
+from kws_imu_ros.bringup.composed_robot import ComposedRobot
+from kws_imu_ros.bringup.robot_description import NodeDescription, RobotOptions
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.runtime.child_process import start_child
 
 END_PATIENCE_S = 5.0
 START_PATIENCE_S = 60.0
-INPUTS = {'fusion': 'audio', 'command': 'command', 'simulated_robot': 'cmd_vel'}
+# The base outlives the command process by this much, s, when both lose their parent.
+STAND_S = 1.0
 
 
 class MultiProcessRobot(ComposedRobot):
     """
     What `ComposedRobot` is in one process, as several; the senses stay in this one.
 
-    A process that ends by itself ends the run, with the command process's zero velocity.
+    A process that ends by itself ends the run, with the command process's zero velocity; the
+    processes end by themselves when this one is killed.
     """
 
     def __init__(self, options: RobotOptions, ros_arguments: Sequence[str]) -> None:
@@ -38,8 +41,8 @@ class MultiProcessRobot(ComposedRobot):
         """
         super().__init__(options)
         self._ros_arguments = list(ros_arguments)
-        self._names = ['fusion', 'command', *(['simulated_robot'] if options.simulate else [])]
-        self._children: dict[str, subprocess.Popen] = {}
+        self._apart = [node for node in self.description.nodes if not node.is_sense]
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def create(self, nodes: list[Node], **kwargs: Any) -> None:
         """
@@ -49,30 +52,36 @@ class MultiProcessRobot(ComposedRobot):
             KwsImuError: a node cannot be made.
 
         """
-        for name in self._names:
-            command = [sys.executable, '-m', f'kws_imu_ros.nodes.{name}_node']
+        for description in self._apart:
             # A session of its own: Ctrl-C reaches this process first, which ends the others.
-            self._children[name] = subprocess.Popen(
-                [*command, *self._ros_arguments], stdin=subprocess.DEVNULL, start_new_session=True
+            self._children[description.name] = start_child(
+                description.command(self._ros_arguments),
+                outlives_s=0.0 if description.name == 'command' else STAND_S,
+                start_new_session=True,
             )
         self._wait_until_connected(**kwargs)
         self._create_senses(nodes, **kwargs)
 
     def _wait_until_connected(self, **kwargs: Any) -> None:
         """Wait until each process listens: a bag or file that starts earlier loses its start."""
+        if self._options.namespace:
+            kwargs = {'namespace': self._options.namespace, **kwargs}
         node = Node('separate_robot', **kwargs)
         deadline = time.monotonic() + START_PATIENCE_S
         try:
-            waiting = list(self._names)
+            waiting = list(self._apart)
             while waiting:
                 self._check_children()
                 if time.monotonic() > deadline:
+                    names = ', '.join(item.name for item in waiting)
                     raise KwsImuError(
-                        f'{", ".join(waiting)} did not start within {START_PATIENCE_S:g} s; try '
-                        'again when the machine is less busy.'
+                        f'{names} did not start within {START_PATIENCE_S:g} s; try again when the '
+                        'machine is less busy.'
                     )
                 time.sleep(0.05)
-                waiting = [name for name in waiting if not _listens(node, name)]
+                waiting = [
+                    description for description in waiting if not _listens(node, description)
+                ]
         finally:
             node.destroy_node()
 
@@ -106,9 +115,13 @@ class MultiProcessRobot(ComposedRobot):
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
 
 
-def _listens(node: Node, name: str) -> bool:
-    """Return whether the node of this name is subscribed to its input."""
-    topic = node.resolve_topic_name(INPUTS[name])
-    return any(info.node_name == name for info in node.get_subscriptions_info_by_topic(topic))
+def _listens(node: Node, description: NodeDescription) -> bool:
+    """Return whether a node is subscribed to its input."""
+    topic = node.resolve_topic_name(description.listens_on)
+    return any(
+        info.node_name == description.name for info in node.get_subscriptions_info_by_topic(topic)
+    )

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES, is_sound_file, what_it_is
-from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.resources import share_path
+from kws_imu_ros.errors import KwsImuError, printable
+from kws_imu_ros.resources import share_path, user_path
 
+# What a person may say beside a path.
 DEMO = 'demo'
 MICROPHONE = 'microphone'
-FILE = 'file'
-BAG = 'bag'
 
 AUTO, NONE, SERIAL, MPU6050 = 'auto', 'none', 'serial', 'mpu6050'
 
 BAG_SUFFIXES = ('.mcap', '.db3')
+
+
+class InputKind(enum.Enum):
+    """What the robot listens to; the demo is a bag."""
+
+    MICROPHONE = enum.auto()
+    FILE = enum.auto()
+    BAG = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,10 @@ class RobotInput:
     """
     Where audio and IMU come from.
 
-    kind: MICROPHONE, FILE or BAG; the demo is a bag.
     path: of the sound file or bag; None for the microphone.
     """
 
-    kind: str
+    kind: InputKind
     path: Path | None = None
 
 
@@ -46,25 +53,25 @@ def parse_input(text: str) -> RobotInput:
 
     """
     if text == DEMO:
-        return RobotInput(BAG, share_path('demo', 'bag'))
+        return RobotInput(InputKind.BAG, share_path('demo', 'bag'))
     if text == MICROPHONE:
-        return RobotInput(MICROPHONE)
-    path = Path(text).expanduser()
+        return RobotInput(InputKind.MICROPHONE)
+    path = user_path(text)
     if not path.exists():
         raise KwsImuError(
-            f'The input {text!r} is neither {DEMO!r} nor {MICROPHONE!r} nor an existing file or '
-            'bag; check the path.'
+            f'The input {printable(text)!r} is neither {DEMO!r} nor {MICROPHONE!r} nor an existing '
+            'file or bag; check the path.'
         )
     if path.is_dir():
         if not (path / 'metadata.yaml').is_file():
             raise KwsImuError(f'The folder {path} is not a rosbag2: it has no metadata.yaml.')
-        return RobotInput(BAG, path)
+        return RobotInput(InputKind.BAG, path)
     suffix = path.suffix.lower()
     if suffix in BAG_SUFFIXES:
-        return RobotInput(BAG, path)
+        return RobotInput(InputKind.BAG, path)
     # What is called a sound but is none gets the sentence of those who read it.
     if suffix in SOUND_SUFFIXES or is_sound_file(path):
-        return RobotInput(FILE, path)
+        return RobotInput(InputKind.FILE, path)
     what = what_it_is(path)
     raise KwsImuError(
         f'The input {path} is neither a sound file (such as {", ".join(SOUND_SUFFIXES[:3])}) nor a '
@@ -85,17 +92,17 @@ def imu_parameters(imu: str, source: RobotInput) -> dict[str, Any] | None:
         KwsImuError: the recording does not exist.
 
     """
-    if imu == NONE or (imu == AUTO and source.kind != MICROPHONE):
+    if imu == NONE or (imu == AUTO and source.kind is not InputKind.MICROPHONE):
         return None
     if imu == AUTO:
         # Voice alone works: a missing board is reported and looked for, and stops nothing.
         return {'wait_for_device': True}
     if imu in (SERIAL, MPU6050):
         return {'input': imu}
-    path = Path(imu).expanduser()
+    path = user_path(imu)
     if not path.is_file():
         raise KwsImuError(
-            f'The IMU {imu!r} is neither auto, none, serial nor mpu6050 nor an existing recording; '
-            'check the path.'
+            f'The IMU {printable(imu)!r} is neither auto, none, serial nor mpu6050 nor an existing '
+            'recording; check the path.'
         )
     return {'input': 'file', 'file': str(path)}

@@ -8,7 +8,6 @@ recorder leaves a bag of the run; an observer feeds the terminal, the verdict an
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -20,18 +19,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, sensor_topics, summarize_bag
-from kws_imu_ros.bringup.robot_input import BAG, DEMO, FILE, RobotInput, parse_input
+from kws_imu_ros.bringup.robot_description import RobotDescription, RobotOptions, describe_robot
+from kws_imu_ros.bringup.robot_input import DEMO, InputKind
 from kws_imu_ros.display.picture import save_picture
 from kws_imu_ros.display.terminal import LineDisplay, TerminalDisplay, judgement_table
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.replay.run_log import RunLog
 from kws_imu_ros.replay.scenario import Judgement, judge, load_scenario
-from kws_imu_ros.resources import share_directory, share_path
+from kws_imu_ros.resources import share_path
 
 if TYPE_CHECKING:
     from rclpy.node import Node
-
-CONFIGURED_NODES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot')
 
 
 @dataclass
@@ -39,11 +37,12 @@ class Plan:
     """
     What to run.
 
-    source: where audio and IMU come from. output: folder of what is left. bag: folder of the bag
-    of the run, None to leave none. arena: of the simulated robot, m.
+    robot: its nodes and where audio and IMU come from. output: folder of what is left. bag: folder
+    of the bag of the run, None to leave none. arena: of the simulated robot, m.
     """
 
-    source: RobotInput
+    options: RobotOptions
+    robot: RobotDescription
     output: Path
     bag: Path | None
     log: RunLog
@@ -76,7 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     robot.add_argument('--policy', default='', help='policy table instead of the shipped one')
     robot.add_argument('--motion', default='', help='motion table instead of the shipped one')
     robot.add_argument(
-        '--params-file', action='append', default=[], help='ROS parameters, after config/*.yaml'
+        '--params-file',
+        type=Path,
+        action='append',
+        default=[],
+        help='ROS parameters, after config/*.yaml',
     )
     robot.add_argument(
         '--no-simulation', action='store_true', help='a real base takes cmd_vel instead'
@@ -117,16 +120,29 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> Plan:
     """Return what to run; what can be refused is refused before anything starts."""
-    source = parse_input(args.input)
-    scenario = None
-    if source.kind == BAG:
+    options = RobotOptions(
+        input=args.input,
+        imu=args.imu,
+        model=args.model,
+        policy=args.policy,
+        motion=args.motion,
+        device=args.device,
+        audio_topic=args.audio_topic,
+        imu_topic=args.imu_topic,
+        simulate=not args.no_simulation,
+    )
+    robot = describe_robot(options)
+    source, scenario = robot.source, None
+    if source.kind is InputKind.BAG and source.path is not None:
         sensor_topics(summarize_bag(source.path), args.audio_topic, args.imu_topic)
         beside = source.path.parent / 'scenario.yaml'
         path = args.scenario or (beside if beside.is_file() else None)
         scenario = load_scenario(path) if path else None
     for path in args.params_file:
-        if not Path(path).is_file():
-            raise KwsImuError(f'There is no parameter file {path}; correct --params-file.')
+        if not path.is_file():
+            raise KwsImuError(
+                f'There is no parameter file {printable(path)}; correct --params-file.'
+            )
     if args.input == DEMO:
         # A demo never drives somebody else's robot.
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
@@ -141,7 +157,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             'with --output.'
         ) from error
     bag = None if args.no_record else args.record or output / 'bag'
-    return Plan(source, output, bag, RunLog(scenario), _arena())
+    return Plan(options, robot, output, bag, RunLog(scenario), _arena())
 
 
 def _arena() -> tuple[float, float]:
@@ -183,27 +199,10 @@ class _Graph:
                 self._robot.close()
 
     def _ros_arguments(self) -> list[str]:
-        args = self._args
         # Warnings come to the display through /rosout.
         arguments = ['--ros-args', '--log-level', 'warn', '--disable-stdout-logs']
-        config = share_directory() / 'config'
-        files = [config / f'{name}.yaml' for name in CONFIGURED_NODES]
-        for path in (*filter(Path.is_file, files), *args.params_file):
+        for path in (*self._plan.robot.parameters_files(), *self._args.params_file):
             arguments += ['--params-file', str(path)]
-        source = self._plan.source
-        values = {
-            'fusion:model': args.model,
-            'fusion:policy_file': args.policy,
-            'command:motion_file': args.motion,
-            'microphone:device': args.device,
-            'microphone:input': str(source.path) if source.kind == FILE else '',
-            'replay:audio_topic': args.audio_topic,
-            'replay:imu_topic': args.imu_topic,
-        }
-        for name, value in values.items():
-            if value:
-                # In quotes: a device `3` is the text 3.
-                arguments += ['-p', f'{name}:={json.dumps(value)}']
         return arguments
 
     def _create(self, nodes: list[Node]) -> None:
@@ -250,16 +249,12 @@ class _Graph:
         return command
 
     def _make_robot(self) -> Any:
-        from kws_imu_ros.bringup.composed_robot import ComposedRobot, RobotOptions
+        from kws_imu_ros.bringup.composed_robot import ComposedRobot
         from kws_imu_ros.bringup.multi_process_robot import MultiProcessRobot
 
-        args = self._args
-        options = RobotOptions(
-            input=args.input, imu=args.imu, model=args.model, simulate=not args.no_simulation
-        )
-        if args.separate:
-            return MultiProcessRobot(options, self._ros_arguments())
-        return ComposedRobot(options)
+        if self._args.separate:
+            return MultiProcessRobot(self._plan.options, self._ros_arguments())
+        return ComposedRobot(self._plan.options)
 
     def _finished(self) -> bool:
         log, replay = self._plan.log, self._robot.replay
@@ -295,7 +290,7 @@ def _finish(plan: Plan, graph: _Graph, console: Console) -> int:
         _say(console, f'bag of the run: {plan.bag}')
     if judgement is not None:
         return _verdict(judgement, log, console)
-    if plan.source.kind == BAG and not graph.completed:
+    if plan.robot.source.kind is InputKind.BAG and not graph.completed:
         print('kws-imu: interrupted; the robot is stopped.', file=sys.stderr)
         return 128 + signal.SIGINT
     _say(console, f'{len(log.commands)} commands, {log.distance():.2f} m driven')

@@ -17,8 +17,6 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Int16MultiArray, String
 
-from kws_imu_ros.bringup.composed_robot import ComposedRobot, RobotOptions, parse_options
-from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.motion import odometry_from_message
 
 ROBOT = ('-m', 'kws_imu_ros.bringup.composed_robot')
@@ -28,7 +26,8 @@ STEADY = (*LONG_LIFE, *PATIENT, *WIDE_ARENA)
 FAILING = """
 import sys
 from std_msgs.msg import String
-from kws_imu_ros.bringup.composed_robot import ComposedRobot, RobotOptions
+from kws_imu_ros.bringup.composed_robot import ComposedRobot
+from kws_imu_ros.bringup.robot_description import RobotOptions
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 
 def fail(message):
@@ -176,14 +175,3 @@ def test_what_cannot_be_gives_one_sentence(
     lines = [line for line in robot.output.splitlines() if not line.startswith('[INFO]')]
     assert len(lines) == 1
     assert sentence in lines[0]
-
-
-def test_options_of_the_command_line():
-    assert parse_options([]) == RobotOptions()
-    assert parse_options(['--input', 'microphone', '--simulate', 'False']) == RobotOptions(
-        input='microphone', simulate=False
-    )
-    with pytest.raises(SystemExit):
-        parse_options(['--simulate', 'maybe'])
-    with pytest.raises(KwsImuError, match='neither'):
-        ComposedRobot(RobotOptions(input='/nowhere'))

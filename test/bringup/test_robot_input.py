@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kws_imu_ros.bringup.robot_input import (
-    BAG,
-    FILE,
-    MICROPHONE,
-    RobotInput,
-    imu_parameters,
-    parse_input,
-)
+from kws_imu_ros.bringup.robot_input import InputKind, RobotInput, imu_parameters, parse_input
 from kws_imu_ros.errors import KwsImuError
 
-MICROPHONE_INPUT = RobotInput(MICROPHONE)
+MICROPHONE_INPUT = RobotInput(InputKind.MICROPHONE)
 
 
 def test_the_kinds_of_input(tmp_path: Path):
@@ -28,11 +21,11 @@ def test_the_kinds_of_input(tmp_path: Path):
     mcap = tmp_path / 'talk.mcap'
     mcap.touch()
     assert parse_input('microphone') == MICROPHONE_INPUT
-    assert parse_input(str(sound)) == RobotInput(FILE, sound)
-    assert parse_input(str(bag)) == RobotInput(BAG, bag)
-    assert parse_input(str(mcap)) == RobotInput(BAG, mcap)
+    assert parse_input(str(sound)) == RobotInput(InputKind.FILE, sound)
+    assert parse_input(str(bag)) == RobotInput(InputKind.BAG, bag)
+    assert parse_input(str(mcap)) == RobotInput(InputKind.BAG, mcap)
     demo = parse_input('demo')
-    assert demo.kind == BAG
+    assert demo.kind is InputKind.BAG
     assert (demo.path / 'metadata.yaml').is_file()
 
 
@@ -40,7 +33,7 @@ def test_what_is_no_input_gives_one_sentence(tmp_path: Path):
     text = tmp_path / 'notes.txt'
     text.touch()
     for value, sentence in (
-        ('', 'has no metadata.yaml'),
+        ('', 'empty path'),
         ('micro', "'micro' is neither"),
         (str(tmp_path), 'has no metadata.yaml'),
         (str(text), 'neither a sound file'),
@@ -52,7 +45,7 @@ def test_what_is_no_input_gives_one_sentence(tmp_path: Path):
 def test_the_kinds_of_imu(tmp_path: Path):
     recording = tmp_path / 'swipe.csv'
     recording.touch()
-    bag = RobotInput(BAG, tmp_path)
+    bag = RobotInput(InputKind.BAG, tmp_path)
     assert imu_parameters('auto', MICROPHONE_INPUT) == {'wait_for_device': True}
     assert imu_parameters('auto', bag) is None, 'a bag brings its own'
     assert imu_parameters('none', MICROPHONE_INPUT) is None

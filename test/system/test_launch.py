@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import signal
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAUNCH = REPOSITORY / 'launch'
+INSTALL = REPOSITORY / 'install' / 'kws_imu_ros'
 ROS2 = ('-c', 'import sys; from ros2cli.cli import main; sys.exit(main())')
 
 
@@ -36,11 +39,13 @@ def test_arguments_are_declared_with_descriptions(path: Path):
 
 
 @pytest.fixture
-def ros2_launch(processes, bundle_directory):
-    """Return a starter of `ros2 launch kws_imu_ros robot.launch.py`."""
+def ros2_launch(processes, bundle_directory, monkeypatch):
+    """Return a starter of `ros2 launch kws_imu_ros robot.launch.py`, of what ./run has built."""
     pytest.importorskip('ros2launch', reason='ros2 launch is not installed')
     pytest.importorskip('launch_ros.actions', reason='launch_ros is not installed')
     packages = pytest.importorskip('ament_index_python.packages')
+    if (INSTALL / 'share' / 'kws_imu_ros').is_dir():
+        monkeypatch.setenv('AMENT_PREFIX_PATH', str(INSTALL), prepend=os.pathsep)
     try:
         packages.get_package_prefix('kws_imu_ros')
     except packages.PackageNotFoundError:

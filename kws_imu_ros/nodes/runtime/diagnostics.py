@@ -46,6 +46,7 @@ class DiagnosticsPublisher:
         self._make_report = make_report
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._reported_ns = time.monotonic_ns()
+        self._twins = 0
         # Steady, so that a paused simulation does not pause the diagnostics.
         node.create_timer(PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -53,21 +54,44 @@ class DiagnosticsPublisher:
         now_ns = time.monotonic_ns()
         report = self._make_report((now_ns - self._reported_ns) / 1e9)
         self._reported_ns = now_ns
+        warnings = [*report.warnings, *self._look_for_twins()]
         level = DiagnosticStatus.OK
         if report.errors:
             level = DiagnosticStatus.ERROR
-        elif report.warnings:
+        elif warnings:
             level = DiagnosticStatus.WARN
         status = DiagnosticStatus(
             level=level,
             name=self._node.get_fully_qualified_name().lstrip('/'),
-            message=' '.join([*report.errors, *report.warnings]) or report.summary,
+            message=' '.join([*report.errors, *warnings]) or report.summary,
             hardware_id=report.hardware_id,
             values=key_values(report.values),
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = time_to_message(self._node.get_clock().now().nanoseconds)
         self._publisher.publish(array)
+
+    def _look_for_twins(self) -> list[str]:
+        """
+        Return a warning where another node has this one's name: both answer, and both drive.
+
+        Logged once. Only what is seen twice counts, since a node that has just ended is listed for
+        a moment longer.
+        """
+        node = self._node
+        own = (node.get_name(), node.get_namespace())
+        count = node.get_node_names_and_namespaces().count(own)
+        self._twins = self._twins + 1 if count > 1 else 0
+        if self._twins < 2:
+            return []
+        sentence = (
+            f'There is another {node.get_fully_qualified_name()} in this ROS domain, of a robot '
+            'beside this one or of an earlier run: end it, or give each robot a ROS_DOMAIN_ID or a '
+            'namespace of its own.'
+        )
+        if self._twins == 2:
+            node.get_logger().warning(sentence)
+        return [sentence]
 
 
 class Durations:

@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown  # Humble's rclpy itself has no such name.
 
 from kws_imu_ros.errors import KwsImuError, as_user_error
+from kws_imu_ros.nodes.runtime.child_process import end_with_parent
 from kws_imu_ros.nodes.runtime.coalescing_executor import CoalescingExecutor
 from kws_imu_ros.nodes.runtime.environment import plain_words, prepare_environment
 
@@ -54,6 +55,7 @@ def run_nodes(
         finished: asked after each callback; True ends the process with status 0.
 
     """
+    end_with_parent()
     nodes: list[Node] = []
     executor: CoalescingExecutor | None = None
     status, sentence = EXIT_OK, ''
@@ -159,6 +161,7 @@ def _signals_as_flag() -> Iterator[threading.Event]:
 
     Ctrl-C under `ros2 launch` arrives twice, from the terminal and from launch: the second must not
     cut off the last words. Only one that comes later, when those seem stuck, ends the process.
+    A hangup that was ignored when the process began stays ignored.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -173,7 +176,10 @@ def _signals_as_flag() -> Iterator[threading.Event]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    previous = {number: signal.signal(number, note) for number in _SIGNALS}
+    # What nohup has made deaf to the end of its terminal stays so.
+    deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = [number for number in _SIGNALS if not (deaf and number == signal.SIGHUP)]
+    previous = {number: signal.signal(number, note) for number in numbers}
     try:
         yield event
     finally:

@@ -1,0 +1,202 @@
+"""
+What a robot is made of: which nodes, with which parameters, and what the end of each means.
+
+Plain data. One process, many processes, the launch files, the benchmark and `kws-imu run` all build
+their graph from it, so that a node or an option is added here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kws_imu_ros.bringup.robot_input import (
+    AUTO,
+    DEMO,
+    MICROPHONE,
+    InputKind,
+    RobotInput,
+    imu_parameters,
+    parse_input,
+)
+from kws_imu_ros.resources import PACKAGE, share_directory
+
+
+@dataclass(frozen=True)
+class RobotOptions:
+    """
+    What a person may choose of a robot; an empty text leaves the choice to the parameters.
+
+    input: 'demo', 'microphone', or the path of a sound file or bag.
+    imu: 'none' (absent, or published by another driver), 'serial', 'mpu6050', the path of a
+    recording, or 'auto': a serial board if one is there with a microphone, else none.
+    model: name or path of a model bundle. policy, motion: paths of tables.
+    device: of the microphone. audio_topic, imu_topic: of a bag.
+    simulate: whether the simulated robot takes part; False where a real base drives.
+    keep_running: go on after the end of a bag or file instead of ending the process.
+    namespace: of all nodes and topics, so that several robots fit into one domain.
+    """
+
+    input: str = DEMO
+    imu: str = AUTO
+    model: str = ''
+    policy: str = ''
+    motion: str = ''
+    device: str = ''
+    audio_topic: str = ''
+    imu_topic: str = ''
+    simulate: bool = True
+    keep_running: bool = False
+    namespace: str = ''
+
+    def to_arguments(self) -> list[str]:
+        """Return what `parse_options` reads: the command line of the executable `robot`."""
+        arguments = ['--input', self.input, '--imu', self.imu]
+        arguments += ['--simulate', str(self.simulate).lower(), '--model', self.model]
+        return [*arguments, *(['--keep-running'] if self.keep_running else [])]
+
+
+class Ending(enum.Enum):
+    """What it means for the robot that a node has ended."""
+
+    ENDS_ROBOT = enum.auto()  # Better no robot than half a one.
+    ENDS_INPUT = enum.auto()  # Its recording is over: the robot ends after its last decision.
+    IS_DONE_WITHOUT = enum.auto()
+
+
+@dataclass(frozen=True)
+class NodeDescription:
+    """
+    A node of a robot.
+
+    name: of the node, of its executable, and of its parameters file. overrides: parameters that
+    beat any file. is_sense: it brings in what the robot hears or sees. listens_on: the topic whose
+    subscription tells that it is there, '' for a sense. namespace: '' for the one that ROS says.
+    """
+
+    name: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    ending: Ending = Ending.ENDS_ROBOT
+    is_sense: bool = False
+    listens_on: str = ''
+    namespace: str = ''
+
+    @property
+    def parameters_file(self) -> Path | None:
+        """Return the shipped parameters of this node, None where there are none."""
+        path = share_directory() / 'config' / f'{self.name}.yaml'
+        return path if path.is_file() else None
+
+    def command(self, ros_arguments: Sequence[str] = ()) -> list[str]:
+        """
+        Return the command line that runs this node as a process of its own.
+
+        ros_arguments: for every node of the robot, from '--ros-args' on, or nothing.
+        """
+        arguments = list(ros_arguments) or ['--ros-args']
+        for name, value in self.overrides.items():
+            # In quotes: a device `3` is the text 3.
+            arguments += ['-p', f'{name}:={json.dumps(value)}']
+        if self.namespace:
+            arguments += ['-r', f'__ns:=/{self.namespace.strip("/")}']
+        return [sys.executable, '-m', f'{PACKAGE}.nodes.{self.name}_node', *arguments]
+
+
+@dataclass(frozen=True)
+class RobotDescription:
+    """
+    A robot: where its audio and IMU come from, and its nodes, in the order in which they start.
+
+    Senses are last: what listens to them must be there before a recording begins.
+    """
+
+    source: RobotInput
+    nodes: tuple[NodeDescription, ...]
+
+    def parameters_files(self) -> list[Path]:
+        """Return the shipped parameters of all nodes; a person's own come after them."""
+        return [path for node in self.nodes if (path := node.parameters_file) is not None]
+
+
+def describe_robot(options: RobotOptions) -> RobotDescription:
+    """
+    Return the robot that the options ask for.
+
+    Raises:
+        KwsImuError: the input or the IMU's recording does not exist.
+
+    """
+    source = parse_input(options.input)
+    imu = imu_parameters(options.imu, source)
+    nodes: list[NodeDescription] = []
+
+    def add(name: str, overrides: Mapping[str, Any], **kwargs: Any) -> None:
+        given = {key: value for key, value in overrides.items() if value != ''}
+        nodes.append(NodeDescription(name, given, namespace=options.namespace, **kwargs))
+
+    add('fusion', {'model': options.model, 'policy_file': options.policy}, listens_on='audio')
+    add('command', {'motion_file': options.motion}, listens_on='command')
+    if options.simulate:
+        add('simulated_robot', {}, listens_on='cmd_vel')
+    if imu is not None:
+        # Voice works without it.
+        add('imu', imu, ending=Ending.IS_DONE_WITHOUT, is_sense=True)
+    if source.kind is InputKind.BAG:
+        topics = {'audio_topic': options.audio_topic, 'imu_topic': options.imu_topic}
+        bag = {'bag': str(source.path), **topics}
+        add('replay', bag, ending=Ending.ENDS_INPUT, is_sense=True)
+    elif source.kind is InputKind.FILE:
+        file = {'input': str(source.path)}
+        add('microphone', file, ending=Ending.ENDS_INPUT, is_sense=True)
+    else:
+        add('microphone', {'device': options.device}, is_sense=True)
+    return RobotDescription(source, tuple(nodes))
+
+
+def composed_command(options: RobotOptions, ros_arguments: Iterable[str] = ()) -> list[str]:
+    """Return the command line that runs all nodes as one process."""
+    module = f'{PACKAGE}.bringup.composed_robot'
+    return [sys.executable, '-m', module, *options.to_arguments(), *ros_arguments]
+
+
+def parse_options(arguments: Sequence[str]) -> RobotOptions:
+    """Return the options of a command line without ROS arguments; exit where it does not fit."""
+    parser = argparse.ArgumentParser(
+        prog='robot', description='All nodes of the robot in one process.'
+    )
+    parser.add_argument(
+        '--input',
+        default=DEMO,
+        help=f'{DEMO}, {MICROPHONE}, or the path of a sound file or bag (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--imu',
+        default=AUTO,
+        help='auto, none, serial, mpu6050, or the path of a recording (default: %(default)s)',
+    )
+    parser.add_argument('--model', default='', help='name or path of a model bundle')
+    parser.add_argument(
+        '--simulate',
+        type=_boolean,
+        default=True,
+        metavar='true|false',
+        help='whether the simulated robot takes part (default: true)',
+    )
+    parser.add_argument(
+        '--keep-running', action='store_true', help='do not end with the bag or file'
+    )
+    return RobotOptions(**vars(parser.parse_args(arguments)))
+
+
+def _boolean(text: str) -> bool:
+    """Return the boolean that ROS 2 launch files write as true or false."""
+    lowered = text.lower()
+    if lowered not in ('true', 'false'):
+        raise argparse.ArgumentTypeError(f'{text!r} is neither true nor false')
+    return lowered == 'true'
