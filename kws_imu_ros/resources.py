@@ -1,10 +1,12 @@
-"""Where the package's installed files (launch, config, models, demo) are."""
+"""Files: those that the package brings, paths that people give, and writing whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from kws_imu_ros.errors import KwsImuError, printable
@@ -83,3 +85,45 @@ def user_path(text: str | os.PathLike[str]) -> Path:
                 f'{printable(given)} is no path: it is longer than the file system allows.'
             ) from error
     return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """
+    Give a file beside `path` to write, which takes its place when the body has ended well.
+
+    So `path` is whole or as it was before, whatever interrupts the body. Its folder is made, and
+    the file given has its suffix. What is no plain file, such as /dev/stdout, is written itself.
+
+    Raises:
+        KwsImuError: it cannot be written.
+
+    """
+    place = Path(os.path.realpath(path))
+    in_place = place.exists() and not place.is_file()
+    partial = place if in_place else place.with_name(f'.{os.getpid()}.{place.name}')
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        if not in_place:
+            partial.replace(place)
+    except OSError as error:
+        raise KwsImuError(
+            f'{printable(path)} cannot be written: {error.strerror or error}.'
+        ) from error
+    finally:
+        if not in_place:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """
+    Write a file, text in UTF-8, whole or not at all; see `replacing`.
+
+    Raises:
+        KwsImuError: it cannot be written.
+
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)

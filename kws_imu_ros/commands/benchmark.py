@@ -19,7 +19,7 @@ from kws_imu_ros.benchmark.inference import measure_inference
 from kws_imu_ros.benchmark.machine import describe_machine
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.bundle import Bundle, find_bundle, load_bundle
-from kws_imu_ros.resources import share_path
+from kws_imu_ros.resources import share_path, write_whole
 
 Part = Callable[[Bundle, argparse.Namespace], dict[str, Any]]
 
@@ -59,10 +59,7 @@ def run(args: argparse.Namespace) -> int:
         result[part] = PARTS[part](bundle, args)
     line = json.dumps(result)
     if args.output:
-        try:
-            args.output.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
-        except OSError as error:
-            raise KwsImuError(f'{args.output} cannot be written: {error.strerror}.') from error
+        write_whole(args.output, json.dumps(result, indent=2) + '\n')
     print(line)
     return 0
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.resources import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +77,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         command = shlex.join(['kws-imu', *sys.argv[1:]])
         data = comparison.to_json(rows, runtime, args.threads, command)
-        try:
-            args.json.write_text(json.dumps(data, indent=2) + '\n')
-        except OSError as error:
-            raise KwsImuError(f'{args.json} cannot be written: {error.strerror}.') from error
+        write_whole(args.json, json.dumps(data, indent=2) + '\n')
     return 0

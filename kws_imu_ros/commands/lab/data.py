@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.lab.data import data_fetch, running_speech_fetch
+from kws_imu_ros.resources import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +109,7 @@ def _check(args: argparse.Namespace) -> int:
         )
     print(data_check.to_text(report, None if args.all else 10))
     if args.json:
-        args.json.write_text(json.dumps(data_check.to_json(report), indent=2) + '\n')
+        write_whole(args.json, json.dumps(data_check.to_json(report), indent=2) + '\n')
         print(f'Every finding: {args.json}')
     if args.plot:
         data_check.plot(report, args.plot)

@@ -13,6 +13,7 @@ from pathlib import Path
 from kws_imu_ros.commands.arguments import Parser
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.experiments import EXPERIMENTS
+from kws_imu_ros.resources import write_whole
 
 # Where these lie changes nothing in a result.
 UNTOLD = ('work', 'cache')
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     result = [{**part, **command} for part in result] if many else {**result, **command}
     text = json.dumps(result)
     if args.json:
-        _write(json.dumps(result, indent=1) + '\n', args.json)
+        write_whole(args.json, json.dumps(result, indent=1) + '\n')
         print(f'written to {args.json}', file=sys.stderr)
     print(text)
     return 0
@@ -105,12 +106,3 @@ def command_of(args: argparse.Namespace) -> str:
         if action.nargs != 0:
             words += map(str, value) if isinstance(value, list | tuple) else [str(value)]
     return shlex.join(words)
-
-
-def _write(text: str, path: Path) -> None:
-    partial = path.with_name(path.name + '.part')
-    try:
-        partial.write_text(text, 'utf-8')
-        partial.replace(path)
-    except OSError as error:
-        raise KwsImuError(f'{path} cannot be written: {error.strerror}.') from error

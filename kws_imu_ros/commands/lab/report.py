@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kws_imu_ros.resources import write_whole
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
@@ -25,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
 
     results = report.read_results(args.results)
     page = report.build_report(results, args.title)
-    report.write_report(page, args.out)
+    write_whole(args.out, page)
     print(f'{args.out}: {len(page) / 1000:.0f} kB from {len(results)} result(s)')
     return 0

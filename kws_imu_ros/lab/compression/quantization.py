@@ -13,7 +13,6 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 # tfmot wraps tf_keras only; the switch must be set before TensorFlow is first imported.
 os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
@@ -294,17 +293,3 @@ def verify_signature(
             f'Conversion changed the signature: wanted inputs {dict(inputs)} and outputs '
             f'{sorted(outputs)}, got {shapes} and {sorted(names)}.'
         )
-
-
-def save(model_bytes: bytes, path: Path) -> None:
-    """Write a ``.tflite`` atomically, so that Ctrl-C or a full disk leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.part')
-    try:
-        partial.write_bytes(model_bytes)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise KwsImuError(
-            f'{path} cannot be written: {error.strerror}; free some space.'
-        ) from error

@@ -41,6 +41,7 @@ from kws_imu_ros.lab.training.loop import (
 )
 from kws_imu_ros.lab.training.recipe import fingerprint
 from kws_imu_ros.lab.training.work_folder import hold
+from kws_imu_ros.resources import write_whole
 
 # It needs no speech; see `cli_experiment`.
 NEEDS_SPEECH = False
@@ -95,7 +96,7 @@ def run(_: None, options: argparse.Namespace) -> dict[str, Any]:
         model, model_bytes = _train('all', _of(everyone, users), options)
         result['float32'] = _judge_float(model, _strangers(everyone, 'validation'))
         if options.output:
-            quantization.save(model_bytes, options.output)
+            write_whole(options.output, model_bytes)
     cost = complexity.count_tflite(model_bytes)
     result = {
         'kind': 'evaluation',

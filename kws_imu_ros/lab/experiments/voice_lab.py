@@ -24,6 +24,7 @@ from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, Spe
 from kws_imu_ros.lab.training.stages import branch_loss
 from kws_imu_ros.lab.training.work_folder import hold
 from kws_imu_ros.model.signature_runner import read_signature, run_signature
+from kws_imu_ros.resources import replacing
 
 EVALUATION_BATCH = 256
 POOL_BATCH = 128
@@ -197,13 +198,8 @@ class VoiceLab:
                 labels.append(label)
                 progress.update(task, completed=index + 1)
         self._pool = np.concatenate(windows), np.concatenate(labels)
-        partial = path.with_suffix('.partial.npz')
-        try:
+        with replacing(path) as partial:
             np.savez(partial, windows=self._pool[0], labels=self._pool[1])
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise KwsImuError(f'{path} cannot be written: {error.strerror}.') from None
 
     @functools.cached_property
     def batches(self) -> SpeechBatches:

@@ -225,23 +225,6 @@ def build_report(results: Sequence[Result], title: str) -> str:
     )
 
 
-def write_report(page: str, path: Path) -> None:
-    """
-    Write the page; the file appears complete or not at all.
-
-    Raises:
-        KwsImuError: it cannot be written.
-
-    """
-    partial = path.with_name(path.name + '.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, 'utf-8')
-        partial.replace(path)
-    except OSError as error:
-        raise KwsImuError(f'{path} cannot be written: {error.strerror}.') from error
-
-
 def _provenance(results: Sequence[Result]) -> str:
     """Return the result files with the start of their sha256."""
     entries = []

@@ -15,7 +15,6 @@ from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression.quantization import (
     calibration_from_arrays,
-    save,
     to_float32,
     to_int8,
     to_int8_aware,
@@ -30,6 +29,7 @@ from kws_imu_ros.lab.training.loop import tf_keras
 from kws_imu_ros.lab.training.recipe import Recipe, fingerprint
 from kws_imu_ros.lab.training.stages import StageRunner, TrainingData
 from kws_imu_ros.model.bundle import Bundle, DataSource, Metric, make_bundle
+from kws_imu_ros.resources import write_whole
 
 SPLIT_RULES = {
     'speech': 'by speaker: the official hash or lists of Speech Commands',
@@ -127,7 +127,7 @@ def quantize_network(runner: StageRunner, network: tf_keras.Model) -> bytes:
 
     def make() -> str:
         print(f'quantize: full int8, {recipe.quantize.mode}', file=sys.stderr)
-        save(to_float32(network), work / 'float32.tflite')
+        write_whole(work / 'float32.tflite', to_float32(network))
         if aware:
             int8 = to_int8_aware(aware)
         else:
@@ -138,7 +138,7 @@ def quantize_network(runner: StageRunner, network: tf_keras.Model) -> bytes:
                 {'log_mel': log_mel, 'imu': window}, samples=len(log_mel), seed=recipe.seed
             )
             int8 = to_int8(network, calibration)
-        save(int8, work / 'int8.tflite')
+        write_whole(work / 'int8.tflite', int8)
         return hashlib.sha256(int8).hexdigest()
 
     digest = once(work / 'quantize.json', 'quantize', wanted, make)
@@ -209,10 +209,7 @@ def once(record: Path, stage: str, wanted: str, make: Callable[[], Any]) -> Any:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     value = make()
-    try:
-        record.write_text(json.dumps({'fingerprint': wanted, 'value': value}))
-    except OSError as error:
-        raise KwsImuError(f'{record} cannot be written: {error.strerror}.') from None
+    write_whole(record, json.dumps({'fingerprint': wanted, 'value': value}))
     return value
 
 
