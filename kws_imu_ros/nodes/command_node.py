@@ -30,6 +30,7 @@ from std_srvs.srv import SetBool
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.decision import intent_from_message
+from kws_imu_ros.messages.heartbeat import heartbeat_from_message
 from kws_imu_ros.messages.motion import velocity_to_message, velocity_to_stamped_message
 from kws_imu_ros.motion.controller import CommandOutcome, MotionController, MotionState
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
@@ -223,7 +224,7 @@ class CommandNode(BaseNode):
         self.get_logger().warning(result.reason)
 
     def _on_fusion_alive(self, message: UInt32) -> None:
-        if message.data == 0:
+        if heartbeat_from_message(message).sense_lost:
             # Fusion lives but has lost a sense: the person's stop might not be heard or seen.
             self._controller.heartbeat_lost(self._now_ns())
             if self._state is not MotionState.FUSION_LOST:

@@ -30,6 +30,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
 from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import decision_to_message, intent_to_message
+from kws_imu_ros.messages.heartbeat import LOST_SENSE, heartbeat_to_message
 from kws_imu_ros.messages.imu import imu_sample_from_message
 from kws_imu_ros.messages.posterior import posterior_to_message
 from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
@@ -138,7 +139,7 @@ class FusionNode(BaseNode):
         self._reports = 0
         self._healths: deque[PipelineHealth] = deque(maxlen=TROUBLE_SHOWN_S)
         self._outcomes = dict.fromkeys(Outcome, 0)
-        self._alive_count = 0
+        self._heartbeat = LOST_SENSE  # The next one is the first.
         self._alive_ns = time.monotonic_ns()
         self._arrived_ns: dict[str, int] = {}  # sense -> steady time of its newest message
         self._sense_lost_pulses = 0
@@ -262,14 +263,14 @@ class FusionNode(BaseNode):
         self.get_logger().info(f'{what} ({decision.rule}): {decision.reason}')
 
     def _on_alive_timer(self) -> None:
-        """Publish a sign of life: a count, or 0 where a sense was lost and the robot must stop."""
+        """Publish a heartbeat, or that a sense was lost and the robot must stop."""
         self._look_for_lost_senses()
         if self._sense_lost_pulses > 0:
             self._sense_lost_pulses -= 1
-            self._alive_publisher.publish(UInt32(data=0))
+            self._alive_publisher.publish(heartbeat_to_message(LOST_SENSE))
         else:
-            self._alive_count = self._alive_count % 0xFFFFFFFF + 1
-            self._alive_publisher.publish(UInt32(data=self._alive_count))
+            self._heartbeat = self._heartbeat.next()
+            self._alive_publisher.publish(heartbeat_to_message(self._heartbeat))
         start_ns = time.perf_counter_ns()
         steps = self._pipeline.tick(self.get_clock().now().nanoseconds)
         if steps:

@@ -25,6 +25,13 @@ from kws_imu_ros.messages.decision import (
 )
 from kws_imu_ros.messages.factory import ROS, BagMessages
 from kws_imu_ros.messages.fields import time_from_message
+from kws_imu_ros.messages.heartbeat import (
+    LAST_NUMBER,
+    LOST_SENSE,
+    Heartbeat,
+    heartbeat_from_message,
+    heartbeat_to_message,
+)
 from kws_imu_ros.messages.imu import imu_sample_from_message, imu_sample_to_message
 from kws_imu_ros.messages.motion import (
     joint_state_to_message,
@@ -299,6 +306,18 @@ def test_decisions_come_back_as_they_went(messages, outcome: Outcome):
     message = decision_to_message(decision, messages)
     assert decision_from_message(message) == decision
     assert message.message == decision.reason
+
+
+@FACTORIES
+@pytest.mark.parametrize('heartbeat', [LOST_SENSE, Heartbeat(1), Heartbeat(LAST_NUMBER)])
+def test_heartbeats_come_back_as_they_went(messages, heartbeat: Heartbeat):
+    assert heartbeat_from_message(heartbeat_to_message(heartbeat, messages)) == heartbeat
+
+
+def test_a_beat_never_passes_for_a_lost_sense():
+    assert LOST_SENSE.sense_lost
+    assert LOST_SENSE.next() == Heartbeat(LAST_NUMBER).next() == Heartbeat(1)
+    assert not Heartbeat(LAST_NUMBER).sense_lost
 
 
 @pytest.mark.parametrize(
