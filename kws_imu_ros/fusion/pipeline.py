@@ -120,14 +120,25 @@ class PipelineHealth:
         counts = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS}
         return replace(self, **counts, imu=self.imu.since(earlier.imu))
 
-    def sentences(self) -> tuple[str, ...]:
-        """Return one plain sentence a problem, most serious first; empty when all is well."""
+    def sentences(
+        self, audio_explained: bool = False, imu_explained: bool = False
+    ) -> tuple[str, ...]:
+        """
+        Return one plain sentence a problem, most serious first; empty when all is well.
+
+        Args:
+            audio_explained, imu_explained: whether the caller tells already why nothing comes.
+
+        """
         found = []
-        if self.audio_blocks == 0:
+        if audio_explained:
+            pass
+        elif self.audio_blocks == 0:
             found.append('No audio has arrived: check that the microphone node runs.')
         elif not self.audio_present:
             found.append('The audio has stopped: check the microphone; gestures still work.')
-        if self.imu.received and not self.imu_present and not self.imu.in_g:
+        imu_stopped = self.imu.received and not self.imu_present and not self.imu.in_g
+        if imu_stopped and not imu_explained:
             found.append('The IMU has stopped: check it and its cable; voice still works.')
         if self.imu_skew_ns:
             found.append(
@@ -149,7 +160,7 @@ class PipelineHealth:
                 'that only one microphone publishes.'
             )
         # A robot without a wrist sensor is a robot of its kind, not a broken one.
-        without_imu = self.imu.received == 0 and self.audio_blocks > 0
+        without_imu = self.imu.received == 0 and (self.audio_blocks > 0 or imu_explained)
         return tuple(found) if without_imu else (*found, *self.imu.sentences())
 
 

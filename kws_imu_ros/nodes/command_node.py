@@ -38,6 +38,12 @@ from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.runtime.neighbours import (
+    Neighbours,
+    Twins,
+    advise_velocity_type,
+    type_name,
+)
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
 from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
@@ -92,7 +98,7 @@ class CommandNode(BaseNode):
         self._stamped = fixed(
             ENABLE_STAMPED_CMD_VEL, False, 'Publish TwistStamped instead of Twist.'
         )
-        topic = fixed(
+        self._topic = fixed(
             'cmd_vel_topic',
             'cmd_vel',
             'Where velocities go; an input of twist_mux where there is one.',
@@ -127,9 +133,22 @@ class CommandNode(BaseNode):
         self._accepted = 0
         self._last_refusal = ''
 
+        self._velocity_type = TwistStamped if self._stamped else Twist
         self._velocity_publisher = self.create_publisher(
-            TwistStamped if self._stamped else Twist, topic, RELIABLE_QOS
+            self._velocity_type, self._topic, RELIABLE_QOS
         )
+        self._base = Neighbours(
+            self,
+            self._topic,
+            self._velocity_type,
+            RELIABLE_QOS,
+            remedy=functools.partial(advise_velocity_type, name=self.get_fully_qualified_name()),
+            publishing=True,
+        )
+        self._twins = Twins(
+            self, publishes='emergency_stopped', takes='fusion_alive', what='command node'
+        )
+        self._nobody_told = False
         self._emergency_publisher = self.create_publisher(
             Bool, 'emergency_stopped', EMERGENCY_STOPPED_QOS
         )
@@ -208,6 +227,7 @@ class CommandNode(BaseNode):
         result = self._controller.command(intent, now_ns - age_ns, now_ns)
         if result.accepted:
             self._accepted += 1
+            self._tell_if_nobody_listens()
             # Now and not at the next period: stop and start are felt at once.
             self._on_timer()
             return
@@ -222,6 +242,19 @@ class CommandNode(BaseNode):
             elif self._refused[CommandOutcome.UNKNOWN] > 2 * LONGEST_UNKNOWN_LIST:
                 return
         self.get_logger().warning(result.reason)
+
+    def _tell_if_nobody_listens(self) -> None:
+        """Log, once, that a command moves nothing."""
+        if self._nobody_told or self._controller.active_intent == '':
+            return
+        self._base.look()
+        if not self._base.matching:
+            self._nobody_told = True
+            self.get_logger().warning(f'The command moves nothing: {self._nobody_listens}')
+
+    @property
+    def _nobody_listens(self) -> str:
+        return f'no base listens to {self._topic} as {type_name(self._velocity_type)}.'
 
     def _on_fusion_alive(self, message: UInt32) -> None:
         if heartbeat_from_message(message).sense_lost:
@@ -290,13 +323,16 @@ class CommandNode(BaseNode):
             warnings.append('The emergency stop is engaged; release it to drive.')
         if controller.state is MotionState.FUSION_LOST:
             warnings.append('Fusion gives no sign of life; the robot stands.')
-        fusions = self.count_publishers('fusion_alive')
+        fusions = self.count_publishers(self.resolve_topic_name('fusion_alive'))
         if fusions > 1:
             # Two robots of one classroom that share names obey each other's pupils.
             warnings.append(
                 f'{fusions} fusion nodes command this robot; give each robot a ROS_DOMAIN_ID or a '
                 'namespace of its own.'
             )
+        warnings += [*self._base.look(), *self._twins.look()]
+        if not self._base.matching:
+            warnings.append(f'The robot cannot move: {self._nobody_listens}')
         if self._last_refusal:
             warnings.append(self._last_refusal)
         self._last_refusal = ''

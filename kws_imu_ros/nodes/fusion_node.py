@@ -38,6 +38,7 @@ from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.model.outputs import Posteriors
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
+from kws_imu_ros.nodes.runtime.neighbours import AdaptingSubscription, Neighbours
 from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
@@ -157,8 +158,13 @@ class FusionNode(BaseNode):
         )
         self._diagnostics = DiagnosticsPublisher(self, self._report)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self.create_subscription(Int16MultiArray, 'audio', self._on_audio, AUDIO_QOS)
+        self._audio = AdaptingSubscription(
+            self, Int16MultiArray, 'audio', self._on_audio, AUDIO_QOS, remedy=_advise_audio
+        )
         self.create_subscription(Imu, 'imu/data_raw', self._on_imu, qos_profile_sensor_data)
+        self._imu_neighbours = Neighbours(
+            self, 'imu/data_raw', Imu, qos_profile_sensor_data, remedy=_advise_imu
+        )
         # Steady: whoever watches over this node must not be misled by a paused simulation.
         self.create_timer(
             ALIVE_PERIOD_S, self._on_alive_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -300,7 +306,13 @@ class FusionNode(BaseNode):
             for sentence, seen in self._trouble.items()
             if self._reports - seen <= TROUBLE_SHOWN_S
         }
-        problems = [*self._trouble, *recent.sentences()]
+        audio_mismatches, imu_mismatches = self._audio.look(), self._imu_neighbours.look()
+        problems = [
+            *audio_mismatches,
+            *imu_mismatches,
+            *self._trouble,
+            *recent.sentences(bool(audio_mismatches), bool(imu_mismatches)),
+        ]
         deaf_and_blind = not (health.audio_present or health.imu_present)
         manifest = self._interpreter.manifest
         return Report(
@@ -335,6 +347,20 @@ class FusionNode(BaseNode):
                 'asked': self._outcomes[Outcome.ASK],
             },
         )
+
+
+def _advise_audio(_type: str) -> str:
+    return (
+        'publish 16 kHz mono as std_msgs/msg/Int16MultiArray in the layout of the microphone node, '
+        'or remap the topic of one of the two'
+    )
+
+
+def _advise_imu(_type: str) -> str:
+    return (
+        'use a driver that publishes acceleration and rotation together as sensor_msgs/msg/Imu, or '
+        'remap the topic of one of the two'
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -34,6 +34,7 @@ from kws_imu_ros.motion.simulation import Arena, RobotParameters, SimulatedRobot
 from kws_imu_ros.motion.velocity import Pose, Velocity
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
+from kws_imu_ros.nodes.runtime.neighbours import Neighbours, advise_velocity_type
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
 from kws_imu_ros.nodes.runtime.qos import NEWEST_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
@@ -78,8 +79,14 @@ class SimulatedRobotNode(BaseNode):
         self._timed_out = False
         self._touching = False
 
-        self.create_subscription(
-            TwistStamped if stamped else Twist, 'cmd_vel', self._on_cmd_vel, NEWEST_QOS
+        velocity_type = TwistStamped if stamped else Twist
+        self.create_subscription(velocity_type, 'cmd_vel', self._on_cmd_vel, NEWEST_QOS)
+        self._commanders = Neighbours(
+            self,
+            'cmd_vel',
+            velocity_type,
+            NEWEST_QOS,
+            remedy=functools.partial(advise_velocity_type, name=self.get_fully_qualified_name()),
         )
         self._odometry_publisher = self.create_publisher(Odometry, 'odom', RELIABLE_QOS)
         self._joint_publisher = self.create_publisher(JointState, 'joint_states', RELIABLE_QOS)
@@ -215,7 +222,7 @@ class SimulatedRobotNode(BaseNode):
 
     def _report(self, _seconds: float) -> Report:
         state = self._robot.state
-        warnings = []
+        warnings = [*self._commanders.look()]
         if state.timed_out:
             warnings.append('No cmd_vel comes; the robot stands.')
         if state.touching:
