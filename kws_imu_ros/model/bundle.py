@@ -25,7 +25,8 @@ from typing import Any
 
 from kws_imu_ros.audio.frontend import FrontEndParameters, mel_matrix_digest
 from kws_imu_ros.configuration.section import Section, read_json
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, printable
+from kws_imu_ros.model.file_kinds import is_tflite, read_file
 from kws_imu_ros.model.tflite_file import TensorSpec, read_tflite
 from kws_imu_ros.resources import share_directory, user_path
 
@@ -67,6 +68,7 @@ MAXIMUM_MODEL_BYTES = 100_000_000
 _NAME = re.compile(r'[a-z][a-z0-9_]{0,63}')
 _VERSION = re.compile(r'(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})')
 _DIGEST = re.compile(r'[0-9a-f]{64}')
+_WHAT_A_BUNDLE_IS = f'a bundle is a folder with {MODEL_FILE}, {MANIFEST_FILE} and {CARD_FILE}'
 
 
 @dataclass(frozen=True)
@@ -458,31 +460,16 @@ def load_bundle(path: Path | str) -> Bundle:
             f"version, such as models/{DEFAULT_NAME}/1.0.0, or a model's name."
         )
     source = str(path / MANIFEST_FILE)
-    text = _read_file(path / MANIFEST_FILE, MAXIMUM_MANIFEST_BYTES)
+    text = read_file(path / MANIFEST_FILE, MAXIMUM_MANIFEST_BYTES, _WHAT_A_BUNDLE_IS)
     try:
         manifest = manifest_from_json(text.decode('utf-8'), source)
     except UnicodeDecodeError as error:
         raise KwsImuError(
             f'{source} is not UTF-8 text; train or fetch the bundle again.'
         ) from error
-    model_bytes = _read_file(path / MODEL_FILE, MAXIMUM_MODEL_BYTES)
+    model_bytes = read_file(path / MODEL_FILE, MAXIMUM_MODEL_BYTES, _WHAT_A_BUNDLE_IS)
     _check_model(manifest, model_bytes, source)
     return Bundle(path, manifest, model_bytes)
-
-
-def _read_file(path: Path, maximum: int) -> bytes:
-    """Return the bytes of one of a bundle's files."""
-    try:
-        if path.stat().st_size > maximum:
-            raise KwsImuError(
-                f'{path} is larger than {maximum} bytes, which no bundle needs; fetch it again.'
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise KwsImuError(
-            f'{path} cannot be read ({error.strerror}); a bundle is a folder with {MODEL_FILE}, '
-            f'{MANIFEST_FILE} and {CARD_FILE}.'
-        ) from error
 
 
 def make_bundle(
@@ -497,24 +484,26 @@ def make_bundle(
     front_end: FrontEndParameters | None = None,
     imu: ImuParameters | None = None,
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    file: str = '',
 ) -> Bundle:
     """
     Return a bundle that is in memory only, checked as `load_bundle` would.
 
     What the model file itself says (tensors, digest, size, parameters, MACs) is read from it.
+    file: names it in errors, where it is a file already.
 
     Raises:
         KwsImuError: the model has other inputs or heads than a bundle needs, or a value is one
             that `load_bundle` would refuse.
 
     """
-    source = f"Bundle '{name}' {version}"
-    facts = read_tflite(model_bytes, f'{source}: {MODEL_FILE}')
+    source = file or f"Bundle '{name}' {version}"
+    where = file or f'{source}: {MODEL_FILE}'
+    facts = read_tflite(model_bytes, where)
     signature = facts.signatures.get(SIGNATURE)
     if signature is None:
         raise KwsImuError(
-            f"{source}: {MODEL_FILE} lacks the signature '{SIGNATURE}'; export it with named "
-            'inputs and outputs.'
+            f"{where} lacks the signature '{SIGNATURE}'; export it with named inputs and outputs."
         )
     front_end = front_end or FrontEndParameters()
     manifest = Manifest(
@@ -603,8 +592,9 @@ def find_bundle(name_or_path: Path | str = DEFAULT_NAME) -> Path:
     """
     Return the folder of a bundle.
 
-    name_or_path: a bundle's folder; a model's folder, of which the newest version is taken; or the
-    name of an installed model, alone or with a version as in 'voice_gesture/1.0.0'.
+    name_or_path: a bundle's folder, or one of the files in it; a model's folder, of which the
+    newest version is taken; or the name of an installed model, alone or with a version as in
+    'voice_gesture/1.0.0'.
 
     Raises:
         KwsImuError: there is no such bundle.
@@ -617,17 +607,64 @@ def find_bundle(name_or_path: Path | str = DEFAULT_NAME) -> Path:
         with contextlib.suppress(KwsImuError):
             candidates.append(share_directory() / 'models' / given)
     for candidate in candidates:
-        if (candidate / MANIFEST_FILE).exists():
+        if _is_there(candidate / MANIFEST_FILE):
             return candidate
         newest = _newest(candidate)
         if newest is not None:
             return newest
+    if given.is_file():
+        return _bundle_around(given)
+    name = printable(name_or_path)
     if given.is_dir():
         raise KwsImuError(
-            f'{given} holds neither {MANIFEST_FILE} nor a version such as 1.0.0; give the folder '
+            f'{name} holds neither {MANIFEST_FILE} nor a version such as 1.0.0; give the folder '
             "of a bundle or the name of a model, such as 'voice_gesture'."
         )
     raise KwsImuError(
-        f"No model '{name_or_path}' was found (looked at {', '.join(map(str, candidates))}); give "
+        f"No model '{name}' was found (looked at {', '.join(map(printable, candidates))}); give "
         "the folder of a bundle or the name of a model, such as 'voice_gesture'."
     )
+
+
+def _bundle_around(file: Path) -> Path:
+    """Return the folder of the bundle that a file belongs to; say what the file is otherwise."""
+    if file.name in (MODEL_FILE, MANIFEST_FILE, CARD_FILE) and _is_there(
+        file.with_name(MANIFEST_FILE)
+    ):
+        return file.parent
+    data = read_file(file, MAXIMUM_MODEL_BYTES, _WHAT_A_BUNDLE_IS)
+    if is_tflite(data):
+        raise KwsImuError(
+            f'{printable(file)} is a TensorFlow Lite model without the {MANIFEST_FILE} that says '
+            'what it hears and sees; give the folder of a bundle or the name of a model. '
+            '`kws-imu compare` and `kws-imu export` take the file alone.'
+        )
+    raise KwsImuError(f'{printable(file)} is no model bundle; {_WHAT_A_BUNDLE_IS}.')
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def is_model_file(path: Path) -> bool:
+    """Return whether a person who gives this path means one model file instead of a bundle."""
+    return path.suffix == '.tflite' or (
+        path.is_file() and path.name not in (MANIFEST_FILE, CARD_FILE)
+    )
+
+
+def read_model_file(path: Path | str) -> bytes:
+    """
+    Return the bytes of a TensorFlow Lite model, known by its content whatever its name.
+
+    Raises:
+        KwsImuError: it cannot be read, or is something else; the sentence says what.
+
+    """
+    path = user_path(path)
+    model_bytes = read_file(path, MAXIMUM_MODEL_BYTES, 'give a TensorFlow Lite model (.tflite)')
+    read_tflite(model_bytes, printable(path))
+    return model_bytes

@@ -15,8 +15,8 @@ import struct
 from dataclasses import dataclass
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.model.file_kinds import is_tflite, refuse_stranger
 
-FILE_IDENTIFIER = b'TFL3'
 DTYPES = {
     0: 'float32',
     1: 'float16',
@@ -338,7 +338,8 @@ def read_tflite(data: bytes, source: str = 'The model') -> TfliteFile:
         KwsImuError: the bytes are not a TensorFlow Lite model, or one that is cut or damaged.
 
     """
-    if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
+    if len(data) < 8 or not is_tflite(data):
+        refuse_stranger(data, source)
         raise KwsImuError(
             f'{source} is not a TensorFlow Lite model (no TFL3 mark at byte 4); export it again.'
         )

@@ -6,7 +6,15 @@ import argparse
 import re
 from pathlib import Path
 
-from kws_imu_ros.model.bundle import DEFAULT_NAME, find_bundle, load_bundle
+from kws_imu_ros.lab.export import c_export
+from kws_imu_ros.model.bundle import (
+    DEFAULT_NAME,
+    find_bundle,
+    is_model_file,
+    load_bundle,
+    read_model_file,
+)
+from kws_imu_ros.resources import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export and say what was written; return 0."""
-    from kws_imu_ros.console.native_output import silenced
-
-    with silenced():
-        from kws_imu_ros.lab.evaluation.comparison import read_model_file
-        from kws_imu_ros.lab.export import c_export
-
-    if args.model.endswith('.tflite'):
-        bundle, name = None, re.sub(r'\W', '_', Path(args.model).stem)
-        model_bytes = read_model_file(Path(args.model))
+    given = user_path(args.model)
+    if is_model_file(given):
+        bundle, name = None, re.sub(r'\W', '_', given.stem)
+        model_bytes = read_model_file(given)
     else:
         bundle = load_bundle(find_bundle(args.model))
         name, model_bytes = bundle.manifest.name, bundle.model_bytes

@@ -13,7 +13,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kws_imu_ros.model.tflite_file import FILE_IDENTIFIER
+from kws_imu_ros.model.file_kinds import TFLITE_MARK
 
 
 def _text(value: bytes | str | None) -> str:
@@ -130,5 +130,5 @@ def compact(model_bytes: bytes) -> bytes:
             if options is not None and not any(map(_is_reference, vars(options).values())):
                 operator.builtinOptions = _WrittenOnce(options, places)
     builder = _SharingBuilder(len(model_bytes) + 1024)
-    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+    builder.Finish(model.Pack(builder), file_identifier=TFLITE_MARK)
     return bytes(builder.Output())

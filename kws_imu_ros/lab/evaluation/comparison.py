@@ -15,7 +15,6 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy as np
 from kws_imu_ros.console.native_output import silenced
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.evaluation.complexity import count_tflite
-from kws_imu_ros.model.bundle import find_bundle, load_bundle
+from kws_imu_ros.model.bundle import find_bundle, is_model_file, load_bundle, read_model_file
 from kws_imu_ros.model.interpreter import RUNTIMES
 from kws_imu_ros.resources import user_path
 
@@ -76,22 +75,6 @@ class Row:
     metrics: dict[str, float]
 
 
-def read_model_file(path: Path) -> bytes:
-    """
-    Return the bytes of a ``.tflite`` file.
-
-    Raises:
-        KwsImuError: it cannot be read.
-
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise KwsImuError(
-            f'{path} cannot be read ({error.strerror}); give a .tflite file.'
-        ) from None
-
-
 def load_candidate(model: str) -> Candidate:
     """
     Load a bundle by folder or name, or any ``.tflite`` file.
@@ -100,9 +83,9 @@ def load_candidate(model: str) -> Candidate:
         KwsImuError: there is none, or it is damaged.
 
     """
-    if model.endswith('.tflite'):
-        path = user_path(model)
-        return Candidate(path.stem, str(path), read_model_file(path), {})
+    given = user_path(model)
+    if is_model_file(given):
+        return Candidate(given.stem, str(given), read_model_file(given), {})
     path = find_bundle(model)
     bundle = load_bundle(path)
     manifest = bundle.manifest

@@ -13,16 +13,15 @@ import numpy as np
 
 from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.decision.table import PolicyTable
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.lab.data.activity_data import ActivityRecording, load_activities
 from kws_imu_ros.lab.data.gesture_data import GestureRecording, load_gestures
 from kws_imu_ros.lab.data.speech_data import NOISE_FOLDER, SpeechClips, load_noise, load_speech
 from kws_imu_ros.lab.evaluation import energy, fusion, gestures, human_activity, noise, words
-from kws_imu_ros.lab.evaluation.comparison import read_model_file
 from kws_imu_ros.lab.evaluation.latency import measure_latency
 from kws_imu_ros.lab.evaluation.robot_stream import DIRECTIONS
 from kws_imu_ros.lab.evaluation.streaming import streaming_scores, voice_peaks
-from kws_imu_ros.model.bundle import Bundle, make_bundle
+from kws_imu_ros.model.bundle import Bundle, make_bundle, read_model_file
 from kws_imu_ros.model.interpreter import Interpreter
 
 CONFLICTS = 300
@@ -375,6 +374,7 @@ def float_bundle(bundle: Bundle, path: Path) -> Bundle:
         front_end=manifest.front_end,
         imu=manifest.imu,
         thresholds=manifest.thresholds,
+        file=printable(path),
     )
 
 

@@ -84,7 +84,7 @@ def test_a_model_that_cannot_run_is_listed_with_the_reason(foreign):
             operator.builtinOptionsType, operator.builtinOptions = 0, None
             operator.customOptions = np.zeros(0, np.uint8)
     builder = compaction._SharingBuilder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=compaction.FILE_IDENTIFIER)
+    builder.Finish(model.Pack(builder), file_identifier=compaction.TFLITE_MARK)
     secret = comparison.Candidate('secret', 'secret.tflite', bytes(builder.Output()), {})
     rows, _ = comparison.compare([secret, comparison.load_candidate(str(foreign))], rounds=1)
     assert rows[0].latency is None and 'SecretSauce' in rows[0].problem
