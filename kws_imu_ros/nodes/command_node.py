@@ -28,6 +28,7 @@ from rclpy.subscription import Subscription
 from std_msgs.msg import Bool, String, UInt32
 from std_srvs.srv import SetBool
 
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.decision import intent_from_message
 from kws_imu_ros.messages.heartbeat import heartbeat_from_message
@@ -44,7 +45,7 @@ from kws_imu_ros.nodes.runtime.neighbours import (
     advise_velocity_type,
     type_name,
 )
-from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
 from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path, user_path
@@ -53,6 +54,7 @@ LONGEST_INTENT = 40
 # Names that are remembered for diagnostics; a sender of random names must not fill the memory.
 LONGEST_UNKNOWN_LIST = 20
 
+MOTION_FILE = 'motion.yaml'
 # Parameter, description, range; the defaults come from the motion table.
 SAFETY_PARAMETERS = (
     ('command_lifetime', 's after which a command has lost its effect', 0.1, 30.0),
@@ -60,16 +62,74 @@ SAFETY_PARAMETERS = (
     ('max_clock_skew', 's that a command may come from the future', 0.0, 10.0),
 )
 AXIS_PARAMETERS = (
-    ('max_velocity', 'fastest forward or left', 0.0, 5.0),
-    ('min_velocity', 'fastest backward or right, negative', -5.0, 0.0),
-    ('max_acceleration', 'fastest growth of speed', 0.01, 50.0),
-    ('max_deceleration', 'fastest loss of speed in everyday driving', 0.01, 50.0),
-    ('stop_deceleration', 'fastest loss of speed for stop', 0.01, 50.0),
+    ('max_velocity', 'Fastest forward or left', 0.0, 5.0),
+    ('min_velocity', 'Fastest backward or right, negative', -5.0, 0.0),
+    ('max_acceleration', 'Fastest growth of speed', 0.01, 50.0),
+    ('max_deceleration', 'Fastest loss of speed in everyday driving', 0.01, 50.0),
+    ('stop_deceleration', 'Fastest loss of speed for stop', 0.01, 50.0),
 )
+
+
+def _table_declarations() -> tuple[Declaration, ...]:
+    """Return the parameters that change the motion table."""
+    safety = [
+        Declaration(name, 0.0, f'{text}.', minimum, maximum, False, MOTION_FILE)
+        for name, text, minimum, maximum in SAFETY_PARAMETERS
+    ]
+    limits = [
+        Declaration(
+            f'limits.{axis}.{name}',
+            0.0,
+            f'{text}, {unit}/{"s" if name.endswith("velocity") else "s^2"}.',
+            minimum,
+            maximum,
+            False,
+            MOTION_FILE,
+        )
+        for axis, unit in (('linear', 'm'), ('angular', 'rad'))
+        for name, text, minimum, maximum in AXIS_PARAMETERS
+    ]
+    return (*safety, *limits)
 
 
 class CommandNode(BaseNode):
     """Turns `command` into `cmd_vel` within limits, as long as fusion is alive."""
+
+    PARAMETERS = (
+        Declaration(
+            'motion_file',
+            '',
+            'Motion table: what each intent does. Empty: the config/motion.yaml of the package.',
+        ),
+        Declaration('publish_rate', 20.0, 'Rate of cmd_vel in Hz.', 5.0, 100.0),
+        Declaration(ENABLE_STAMPED_CMD_VEL, False, 'Publish TwistStamped instead of Twist.'),
+        Declaration(
+            'cmd_vel_topic',
+            'cmd_vel',
+            'Where velocities go; an input of twist_mux where there is one.',
+        ),
+        Declaration('base_frame_id', 'base_link', 'Frame of a stamped velocity.'),
+        Declaration(
+            'require_fusion',
+            True,
+            'Move only while fusion_alive is heard. False: teleoperation without fusion.',
+        ),
+        Declaration(
+            'stop_pub_timeout',
+            0.0,
+            's at rest after which zero is no longer published, so that twist_mux may pass others '
+            'on; 0: always publish. An emergency stop is always published.',
+            0.0,
+            60.0,
+            read_only=False,
+        ),
+        Declaration(
+            'start_emergency_stopped',
+            False,
+            'Start with the emergency stop engaged: somebody must release it first.',
+        ),
+        *_table_declarations(),
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         """
@@ -85,44 +145,16 @@ class CommandNode(BaseNode):
             self._configure()
 
     def _configure(self) -> None:
-        fixed = functools.partial(declare, self, read_only=True)
-        motion_file = fixed(
-            'motion_file',
-            '',
-            'Motion table: what each intent does. Empty: the config/motion.yaml of the package.',
-        )
+        motion_file = self.declare('motion_file')
         table = load_motion_table(
             user_path(motion_file) if motion_file else share_path('config', 'motion.yaml')
         )
-        rate = fixed('publish_rate', 20.0, 'Rate of cmd_vel in Hz.', minimum=5.0, maximum=100.0)
-        self._stamped = fixed(
-            ENABLE_STAMPED_CMD_VEL, False, 'Publish TwistStamped instead of Twist.'
-        )
-        self._topic = fixed(
-            'cmd_vel_topic',
-            'cmd_vel',
-            'Where velocities go; an input of twist_mux where there is one.',
-        )
-        self._frame_id = fixed('base_frame_id', 'base_link', 'Frame of a stamped velocity.')
-        require_fusion = fixed(
-            'require_fusion',
-            True,
-            'Move only while fusion_alive is heard. False: teleoperation without fusion.',
-        )
-        self._stop_pub_timeout = declare(
-            self,
-            'stop_pub_timeout',
-            0.0,
-            's at rest after which zero is no longer published, so that twist_mux may pass others '
-            'on; 0: always publish. An emergency stop is always published.',
-            minimum=0.0,
-            maximum=60.0,
-        )
-        stopped = fixed(
-            'start_emergency_stopped',
-            False,
-            'Start with the emergency stop engaged: somebody must release it first.',
-        )
+        rate, self._topic = self.declare('publish_rate'), self.declare('cmd_vel_topic')
+        self._stamped = self.declare(ENABLE_STAMPED_CMD_VEL)
+        self._frame_id = self.declare('base_frame_id')
+        require_fusion = self.declare('require_fusion')
+        self._stop_pub_timeout = self.declare('stop_pub_timeout')
+        stopped = self.declare('start_emergency_stopped')
         self._controller = MotionController(
             self._declare_table(table), require_heartbeat=require_fusion
         )
@@ -170,22 +202,13 @@ class CommandNode(BaseNode):
     def _declare_table(self, table: MotionTable) -> MotionTable:
         """Return the table with what parameters say otherwise."""
         values: dict[str, Any] = {}
-        for name, text, minimum, maximum in SAFETY_PARAMETERS:
-            values[name] = declare(
-                self, name, getattr(table, name), text, minimum=minimum, maximum=maximum
-            )
+        for name, *_ in SAFETY_PARAMETERS:
+            values[name] = self.declare(name, getattr(table, name))
         for axis in ('linear', 'angular'):
-            unit = 'm' if axis == 'linear' else 'rad'
-            for name, text, minimum, maximum in AXIS_PARAMETERS:
-                per = 's' if name.endswith('velocity') else 's^2'
+            for name, *_ in AXIS_PARAMETERS:
                 full_name = f'limits.{axis}.{name}'
-                values[full_name] = declare(
-                    self,
-                    full_name,
-                    getattr(getattr(table.limits, axis), name),
-                    f'{text}, {unit}/{per}',
-                    minimum=minimum,
-                    maximum=maximum,
+                values[full_name] = self.declare(
+                    full_name, getattr(getattr(table.limits, axis), name)
                 )
         return _changed_table(table, values)
 
@@ -402,7 +425,7 @@ def _changed_table(table: MotionTable, values: dict[str, Any]) -> MotionTable:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command node until it is told to end."""
-    sys.exit(run_nodes(lambda nodes: nodes.append(CommandNode()), arguments))
+    sys.exit(run_nodes(lambda nodes: nodes.append(CommandNode()), arguments, names=['command']))
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ diagnostics and otherwise ignored; nothing that arrives ends this node.
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from collections import deque
@@ -23,6 +22,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.decision.decision import Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table, with_offsets
@@ -39,7 +39,6 @@ from kws_imu_ros.model.outputs import Posteriors
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
 from kws_imu_ros.nodes.runtime.neighbours import AdaptingSubscription, Neighbours
-from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
@@ -74,6 +73,42 @@ class _TimedInterpreter(Interpreter):
 class FusionNode(BaseNode):
     """Hears and sees; publishes `voice`, `gesture`, `decision`, `command` and `fusion_alive`."""
 
+    PARAMETERS = (
+        Declaration(
+            'model',
+            DEFAULT_NAME,
+            "Model bundle: its folder, or its name, such as 'voice_gesture' (the newest version) "
+            "or 'voice_gesture/1.0.0'.",
+        ),
+        Declaration(
+            'runtime',
+            'auto',
+            "What runs the model: 'litert', 'tflite_runtime', or 'auto': the first that is there.",
+        ),
+        Declaration(
+            'hop_ms', 40, 'Time between two inferences in ms; the policy counts in hops.', 10, 200
+        ),
+        Declaration(
+            'policy_file',
+            '',
+            'Policy table. Empty: the config/policy.yaml of the package. Setting it, even to what '
+            'it was, reads the file again.',
+            read_only=False,
+        ),
+        *(
+            Declaration(
+                f'{sense}_threshold_offset',
+                0.0,
+                f'Added to every {sense} threshold of the policy: above 0 for fewer mistakes, '
+                'below 0 for fewer repetitions.',
+                -0.3,
+                0.3,
+                read_only=False,
+            )
+            for sense in ('voice', 'gesture')
+        ),
+    )
+
     def __init__(self, **kwargs: Any) -> None:
         """
         Load the model and the policy and start listening.
@@ -87,43 +122,10 @@ class FusionNode(BaseNode):
             self._configure()
 
     def _configure(self) -> None:
-        fixed = functools.partial(declare, self, read_only=True)
-        model = fixed(
-            'model',
-            DEFAULT_NAME,
-            "Model bundle: its folder, or its name, such as 'voice_gesture' (the newest version) "
-            "or 'voice_gesture/1.0.0'.",
-        )
-        runtime = fixed(
-            'runtime',
-            'auto',
-            "What runs the model: 'litert', 'tflite_runtime', or 'auto': the first that is there.",
-        )
-        hop_ms = fixed(
-            'hop_ms',
-            40,
-            'Time between two inferences in ms; the policy counts in hops.',
-            minimum=10,
-            maximum=200,
-        )
-        self._policy_file = declare(
-            self,
-            'policy_file',
-            '',
-            'Policy table. Empty: the config/policy.yaml of the package. Setting it, even to what '
-            'it was, reads the file again.',
-        )
+        model, runtime, hop_ms = (self.declare(name) for name in ('model', 'runtime', 'hop_ms'))
+        self._policy_file = self.declare('policy_file')
         self._offsets = tuple(
-            declare(
-                self,
-                f'{sense}_threshold_offset',
-                0.0,
-                f'Added to every {sense} threshold of the policy: above 0 for fewer mistakes, '
-                'below 0 for fewer repetitions.',
-                minimum=-0.3,
-                maximum=0.3,
-            )
-            for sense in ('voice', 'gesture')
+            self.declare(f'{sense}_threshold_offset') for sense in ('voice', 'gesture')
         )
         self._interpreter = _TimedInterpreter(load_bundle(find_bundle(model)), runtime, threads=1)
         self._labels = self._interpreter.manifest.labels
@@ -365,7 +367,7 @@ def _advise_imu(_type: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the fusion node until it is told to end."""
-    sys.exit(run_nodes(lambda nodes: nodes.append(FusionNode()), arguments))
+    sys.exit(run_nodes(lambda nodes: nodes.append(FusionNode()), arguments, names=['fusion']))
 
 
 if __name__ == '__main__':

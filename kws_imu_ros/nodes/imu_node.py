@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -14,13 +13,13 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
 from std_srvs.srv import Trigger
 
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.sources import KINDS, RECORDING, ImuSettings, ImuSource, make_source
 from kws_imu_ros.imu.window import ImuWindow
 from kws_imu_ros.messages.imu import imu_sample_to_message
-from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node
 
 CALIBRATION_NS = 2_000_000_000
@@ -36,6 +35,34 @@ class ImuNode(SensorNode):
     last two seconds, if the sensor lay still in them; at start the node tries the same until it
     works, and publishes uncorrected samples meanwhile.
     """
+
+    PARAMETERS = (
+        Declaration('input', 'serial', f'Where samples come from: {", ".join(KINDS)}.'),
+        Declaration('frame_id', 'imu_link', 'Frame of the samples.'),
+        Declaration('port', '/dev/ttyACM0', 'Serial port of the board.'),
+        Declaration('baud_rate', 115200, 'Speed of the serial line in bits/s.', 1200, 4_000_000),
+        Declaration('i2c_bus', 1, 'Number of the I2C bus: 1 for /dev/i2c-1.', 0, 255),
+        Declaration(
+            'i2c_address',
+            0x68,
+            'Address of the MPU-6050: 104 (0x68), or 105 (0x69) with AD0 high.',
+            0x08,
+            0x77,
+        ),
+        Declaration('rate', 100, 'Rate of the MPU-6050 in Hz; a board sets its own.', 4, 200),
+        Declaration('acceleration_range', 8, 'Range of the MPU-6050 in g: 2, 4, 8 or 16.'),
+        Declaration(
+            'rotation_range', 1000, 'Range of the MPU-6050 in degrees/s: 250, 500, 1000 or 2000.'
+        ),
+        Declaration('file', '', 'Recording (csv or csv.gz) to play.'),
+        Declaration('repeat', False, 'Play the recording again and again.'),
+        Declaration(
+            'calibrate_at_start',
+            True,
+            'Calibrate as soon as the sensor lies still; a recording is never calibrated.',
+        ),
+        *SensorNode.PARAMETERS,
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         """
@@ -56,43 +83,20 @@ class ImuNode(SensorNode):
 
     def configure(self) -> ImuSource:
         """Declare parameters and return the sensor or the recording."""
-        fixed = functools.partial(declare, self, read_only=True)
-        kind = fixed('input', 'serial', f'Where samples come from: {", ".join(KINDS)}.')
-        port = fixed('port', '/dev/ttyACM0', 'Serial port of the board.')
-        baud_rate = fixed(
-            'baud_rate',
-            115200,
-            'Speed of the serial line in bits/s.',
-            minimum=1200,
-            maximum=4_000_000,
+        kind, path = self.declare('input'), self.declare('file')
+        settings = ImuSettings(
+            self.declare('port'),
+            self.declare('baud_rate'),
+            self.declare('i2c_bus'),
+            self.declare('i2c_address'),
+            self.declare('rate'),
+            self.declare('acceleration_range'),
+            self.declare('rotation_range'),
+            path,
+            self.declare('repeat'),
         )
-        i2c_bus = fixed(
-            'i2c_bus', 1, 'Number of the I2C bus: 1 for /dev/i2c-1.', minimum=0, maximum=255
-        )
-        i2c_address = fixed(
-            'i2c_address',
-            0x68,
-            'Address of the MPU-6050: 104 (0x68), or 105 (0x69) with AD0 high.',
-            minimum=0x08,
-            maximum=0x77,
-        )
-        rate_hz = fixed(
-            'rate', 100, 'Rate of the MPU-6050 in Hz; a board sets its own.', minimum=4, maximum=200
-        )
-        acceleration_range = fixed(
-            'acceleration_range', 8, 'Range of the MPU-6050 in g: 2, 4, 8 or 16.'
-        )
-        rotation_range = fixed(
-            'rotation_range', 1000, 'Range of the MPU-6050 in degrees/s: 250, 500, 1000 or 2000.'
-        )
-        path = fixed('file', '', 'Recording (csv or csv.gz) to play.')
-        repeat = fixed('repeat', False, 'Play the recording again and again.')
-        self._calibrate_at_start = fixed(
-            'calibrate_at_start',
-            True,
-            'Calibrate as soon as the sensor lies still; a recording is never calibrated.',
-        )
-        self._frame_id = fixed('frame_id', 'imu_link', 'Frame of the samples.')
+        self._calibrate_at_start = self.declare('calibrate_at_start')
+        self._frame_id = self.declare('frame_id')
         self._plays_recording = kind == RECORDING
         self._calibrate_at_start &= not self._plays_recording
         self._publisher = self.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
@@ -103,21 +107,7 @@ class ImuNode(SensorNode):
                 "The input of the imu node is 'file' but no file was named; set the "
                 'parameter file to a csv or csv.gz.'
             )
-        return make_source(
-            kind,
-            self.now_ns,
-            ImuSettings(
-                port,
-                baud_rate,
-                i2c_bus,
-                i2c_address,
-                rate_hz,
-                acceleration_range,
-                rotation_range,
-                path,
-                repeat,
-            ),
-        )
+        return make_source(kind, self.now_ns, settings)
 
     def publish_reading(self, reading: list[ImuSample]) -> None:
         """Publish the samples that came."""
@@ -205,7 +195,7 @@ class ImuNode(SensorNode):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the imu node until it is told to end or its recording has ended."""
-    sys.exit(run_sensor_node(ImuNode, arguments))
+    sys.exit(run_sensor_node(ImuNode, arguments, 'imu'))
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 from collections.abc import Sequence
@@ -16,9 +15,9 @@ from std_msgs.msg import Int16MultiArray
 
 from kws_imu_ros.audio.block import BLOCK_MS_RANGE, AudioBlock
 from kws_imu_ros.audio.sources import DEVICES, AudioDevice, AudioSource, FileSource
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.audio import audio_block_to_message
-from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS
 from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node
 
@@ -29,6 +28,44 @@ MUTED_S = 5.0
 
 class MicrophoneNode(SensorNode):
     """Publishes `audio`: 16 kHz mono int16 in blocks that are stamped, numbered and gapless."""
+
+    PARAMETERS = (
+        Declaration(
+            'input',
+            MICROPHONE,
+            "'microphone', or the path of a wav, flac or ogg file that is played instead.",
+        ),
+        Declaration(
+            'device',
+            '',
+            'Microphone: index, name, or a part of a name that only one has; empty: the default.',
+            read_only=False,
+        ),
+        Declaration('block_ms', 20, 'Length of a block in ms.', *BLOCK_MS_RANGE),
+        Declaration(
+            'capture_rate',
+            0,
+            'Rate in Hz to take from the microphone and resample; 0: 16000 where it can.',
+            0,
+            384000,
+        ),
+        Declaration(
+            'capture_channels',
+            0,
+            'Channels to take from the microphone and average; 0: one where it can.',
+            0,
+            64,
+        ),
+        Declaration('repeat', False, 'Play the file again and again.'),
+        Declaration(
+            'trailing_silence',
+            1.0,
+            's of silence after the file, so that its last word is decided upon.',
+            0.0,
+            60.0,
+        ),
+        *SensorNode.PARAMETERS,
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         """
@@ -48,42 +85,13 @@ class MicrophoneNode(SensorNode):
 
     def configure(self) -> AudioSource:
         """Declare parameters and return the microphone or the file."""
-        fixed = functools.partial(declare, self, read_only=True)
-        source_name = fixed(
-            'input',
-            MICROPHONE,
-            "'microphone', or the path of a wav, flac or ogg file that is played instead.",
+        source_name, self._device = self.declare('input'), self.declare('device')
+        block_ms = self.declare('block_ms')
+        capture_rate, capture_channels = (
+            self.declare('capture_rate'),
+            self.declare('capture_channels'),
         )
-        self._device = declare(
-            self,
-            'device',
-            '',
-            'Microphone: index, name, or a part of a name that only one has; empty: the default.',
-        )
-        low, high = BLOCK_MS_RANGE
-        block_ms = fixed('block_ms', 20, 'Length of a block in ms.', minimum=low, maximum=high)
-        capture_rate = fixed(
-            'capture_rate',
-            0,
-            'Rate in Hz to take from the microphone and resample; 0: 16000 where it can.',
-            minimum=0,
-            maximum=384000,
-        )
-        capture_channels = fixed(
-            'capture_channels',
-            0,
-            'Channels to take from the microphone and average; 0: one where it can.',
-            minimum=0,
-            maximum=64,
-        )
-        repeat = fixed('repeat', False, 'Play the file again and again.')
-        trailing_silence_s = fixed(
-            'trailing_silence',
-            1.0,
-            's of silence after the file, so that its last word is decided upon.',
-            minimum=0.0,
-            maximum=60.0,
-        )
+        repeat, trailing_silence_s = self.declare('repeat'), self.declare('trailing_silence')
         self._kind = DEVICES.get(source_name)
         self._listens = self._kind is not None
         self._publisher = self.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
@@ -161,7 +169,7 @@ class MicrophoneNode(SensorNode):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the microphone node until it is told to end or its recording has ended."""
-    sys.exit(run_sensor_node(MicrophoneNode, arguments))
+    sys.exit(run_sensor_node(MicrophoneNode, arguments, 'microphone'))
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ one ends the recording with one sentence and leaves the robot alone.
 
 from __future__ import annotations
 
-import functools
 import queue
 import sys
 import threading
@@ -19,10 +18,11 @@ from rclpy.qos import qos_profile_sensor_data
 
 from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
 from kws_imu_ros.bags.writing import BagWriter
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
-from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
 from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import user_path
@@ -49,6 +49,12 @@ class RecorderNode(BaseNode):
 
     error: the sentence that ended the recording early, or None.
     """
+
+    PARAMETERS = (
+        Declaration('bag', '', 'Folder of the new bag; `run-<time>` here when empty.'),
+        Declaration('topics', list(TOPICS), 'Topics to record.'),
+        Declaration(ENABLE_STAMPED_CMD_VEL, False, 'Whether cmd_vel carries TwistStamped.'),
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         """
@@ -77,10 +83,8 @@ class RecorderNode(BaseNode):
         self._thread.start()
 
     def _configure(self) -> None:
-        fixed = functools.partial(declare, self, read_only=True)
-        bag = fixed('bag', '', 'Folder of the new bag; `run-<time>` here when empty.')
-        topics = fixed('topics', list(TOPICS), 'Topics to record.')
-        stamped = fixed(ENABLE_STAMPED_CMD_VEL, False, 'Whether cmd_vel carries TwistStamped.')
+        bag, topics = self.declare('bag'), self.declare('topics')
+        stamped = self.declare(ENABLE_STAMPED_CMD_VEL)
         unknown = sorted(set(topics) - set(TOPICS))
         if unknown:
             raise KwsImuError(
@@ -154,7 +158,7 @@ class RecorderNode(BaseNode):
 
 def main(args: list[str] | None = None) -> int:
     """Record until interrupted; return the exit status."""
-    return run_nodes(lambda nodes: nodes.append(RecorderNode()), args)
+    return run_nodes(lambda nodes: nodes.append(RecorderNode()), args, names=['recorder'])
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ neither the executor's work nor its pauses shift them.
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import time
@@ -34,12 +33,12 @@ from kws_imu_ros.bags.reading import (
     summarize_bag,
 )
 from kws_imu_ros.bags.timing import StampMapper
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.audio import audio_block_from_message, audio_block_to_message
 from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.messages.fields import time_from_message, time_to_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
-from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import user_path
@@ -57,6 +56,31 @@ class ReplayNode(BaseNode):
     stopped or failed (False; `error` then holds the sentence).
     """
 
+    PARAMETERS = (
+        Declaration('bag', '', 'Folder of a rosbag2, or its .mcap or .db3 file.'),
+        Declaration('rate', 1.0, 'Speed as a multiple of real time.', 0.1, 10.0),
+        Declaration('loop', False, 'Start again at the end.'),
+        Declaration(
+            'publish_clock', False, "Publish the bag's time on /clock, for nodes with use_sim_time."
+        ),
+        Declaration(
+            'stamps',
+            'auto',
+            '`now` moves the stamps to the time of playing, `bag` leaves them; `auto` is `bag` '
+            'with publish_clock and `now` without.',
+        ),
+        Declaration(
+            'wait_for_subscribers',
+            5.0,
+            'Longest wait, in s, for somebody to listen on every topic before playing.',
+            0.0,
+            60.0,
+        ),
+        Declaration('audio_topic', AUDIO_TOPIC, "The bag's topic for `audio`."),
+        Declaration('imu_topic', IMU_TOPIC, "The bag's topic for `imu/data_raw`."),
+        Declaration('topics', [''], 'Further topics of the bag to play under their own names.'),
+    )
+
     def __init__(self, **kwargs: Any) -> None:
         """
         Declare parameters, open the bag and announce its topics; `start` plays.
@@ -70,39 +94,20 @@ class ReplayNode(BaseNode):
             self._configure()
 
     def _configure(self) -> None:
-        fixed = functools.partial(declare, self, read_only=True)
-        bag = fixed('bag', '', 'Folder of a rosbag2, or its .mcap or .db3 file.')
+        bag = self.declare('bag')
         if not bag:
             raise KwsImuError(
                 'No bag was named; set the parameter `bag` to the folder of a rosbag2.'
             )
         self._bag = user_path(bag)
-        self._rate = fixed(
-            'rate', 1.0, 'Speed as a multiple of real time.', minimum=0.1, maximum=10.0
-        )
-        self._loop = fixed('loop', False, 'Start again at the end.')
-        self._publish_clock = fixed(
-            'publish_clock', False, "Publish the bag's time on /clock, for nodes with use_sim_time."
-        )
-        stamps = fixed(
-            'stamps',
-            'auto',
-            '`now` moves the stamps to the time of playing, `bag` leaves them; `auto` is `bag` '
-            'with publish_clock and `now` without.',
-        )
+        self._rate, self._loop = self.declare('rate'), self.declare('loop')
+        self._publish_clock, stamps = self.declare('publish_clock'), self.declare('stamps')
         if stamps not in ('auto', 'now', 'bag'):
             raise KwsImuError(f'The parameter `stamps` is {stamps!r}; choose auto, now or bag.')
         self._keep_stamps = stamps == 'bag' or (stamps == 'auto' and self._publish_clock)
-        self._patience_s = fixed(
-            'wait_for_subscribers',
-            5.0,
-            'Longest wait, in s, for somebody to listen on every topic before playing.',
-            minimum=0.0,
-            maximum=60.0,
-        )
-        audio_topic = fixed('audio_topic', AUDIO_TOPIC, "The bag's topic for `audio`.")
-        imu_topic = fixed('imu_topic', IMU_TOPIC, "The bag's topic for `imu/data_raw`.")
-        more = fixed('topics', [''], 'Further topics of the bag to play under their own names.')
+        self._patience_s = self.declare('wait_for_subscribers')
+        audio_topic, imu_topic = self.declare('audio_topic'), self.declare('imu_topic')
+        more = self.declare('topics')
 
         summary = summarize_bag(self._bag)
         sensors = sensor_topics(summary, audio_topic, imu_topic)
@@ -247,7 +252,7 @@ def main(args: list[str] | None = None) -> int:
             raise players[0].error
         return players[0].finished.done()
 
-    return run_nodes(create, args, finished)
+    return run_nodes(create, args, finished, ['replay'])
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.fields import time_from_message
 from kws_imu_ros.messages.motion import (
@@ -35,7 +36,7 @@ from kws_imu_ros.motion.velocity import Pose, Velocity
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.neighbours import Neighbours, advise_velocity_type
-from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL, declare
+from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
 from kws_imu_ros.nodes.runtime.qos import NEWEST_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 
@@ -45,8 +46,72 @@ except ImportError:
     TFMessage = None
 
 
+def _declarations(default: RobotParameters) -> tuple[Declaration, ...]:
+    """Return the parameters of a simulated robot with their defaults."""
+    drive, linear, angular = default.drive, default.limits.linear, default.limits.angular
+    return (
+        Declaration('wheel_separation', drive.wheel_separation, 'Wheel to wheel, m.', 0.01, 2.0),
+        Declaration('wheel_radius', drive.wheel_radius, 'Of a wheel, m.', 0.005, 1.0),
+        Declaration('robot_radius', default.radius, 'Of the round body, m.', 0.01, 5.0),
+        Declaration(
+            'max_wheel_velocity',
+            drive.max_wheel_velocity,
+            "The motors' fastest, rad/s.",
+            0.1,
+            200.0,
+        ),
+        Declaration(
+            'max_linear_velocity', linear.max_velocity, 'Fastest on the floor, m/s.', 0.01, 5.0
+        ),
+        Declaration(
+            'max_angular_velocity', angular.max_velocity, 'Fastest turn, rad/s.', 0.01, 50.0
+        ),
+        Declaration(
+            'linear_acceleration', linear.max_acceleration, 'Gain of speed, m/s^2.', 0.1, 50.0
+        ),
+        Declaration(
+            'linear_deceleration', linear.max_deceleration, 'Loss of speed, m/s^2.', 0.1, 50.0
+        ),
+        Declaration(
+            'angular_acceleration',
+            angular.max_acceleration,
+            'Gain and loss of turning speed, rad/s^2.',
+            0.1,
+            200.0,
+        ),
+        Declaration(
+            'cmd_vel_timeout',
+            default.cmd_vel_timeout,
+            's without cmd_vel after which the robot brakes by itself.',
+            0.05,
+            5.0,
+        ),
+        Declaration('arena_width', default.arena.width, 'Wall to wall along x, m.', 0.3, 1e3),
+        Declaration('arena_depth', default.arena.depth, 'Wall to wall along y, m.', 0.3, 1e3),
+        Declaration('noise', default.noise, 'Deviation of wheel speed as a share of it.', 0.0, 0.5),
+        Declaration(
+            'seed', default.seed, 'Of the noise: the same seed, the same noise.', 0, 2**31 - 1
+        ),
+        Declaration('start_x', default.start.x, 'Where it starts, m.', -500.0, 500.0),
+        Declaration('start_y', default.start.y, 'Where it starts, m.', -500.0, 500.0),
+        Declaration('start_yaw', default.start.yaw, 'Where it looks, rad.', -math.pi, math.pi),
+    )
+
+
 class SimulatedRobotNode(BaseNode):
     """Follows `cmd_vel` in a walled arena."""
+
+    PARAMETERS = (
+        Declaration('publish_rate', 25.0, 'Rate of odom in Hz.', 1.0, 50.0),
+        Declaration(
+            ENABLE_STAMPED_CMD_VEL, False, 'Expect TwistStamped instead of Twist on cmd_vel.'
+        ),
+        Declaration('odom_frame_id', 'odom', 'Frame of the pose.'),
+        Declaration('base_frame_id', 'base_link', 'Frame of the robot.'),
+        Declaration('left_wheel_name', 'left_wheel_joint', 'Joint in joint_states.'),
+        Declaration('right_wheel_name', 'right_wheel_joint', 'Joint in joint_states.'),
+        *_declarations(RobotParameters()),
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         """
@@ -61,17 +126,12 @@ class SimulatedRobotNode(BaseNode):
             self._configure()
 
     def _configure(self) -> None:
-        fixed = functools.partial(declare, self, read_only=True)
-        rate = self._declare('publish_rate', 25.0, 'Rate of odom in Hz.', 1.0, 50.0)
-        stamped = fixed(
-            ENABLE_STAMPED_CMD_VEL, False, 'Expect TwistStamped instead of Twist on cmd_vel.'
+        rate, stamped = self.declare('publish_rate'), self.declare(ENABLE_STAMPED_CMD_VEL)
+        self._odom_frame, self._base_frame = (
+            self.declare('odom_frame_id'),
+            self.declare('base_frame_id'),
         )
-        self._odom_frame = fixed('odom_frame_id', 'odom', 'Frame of the pose.')
-        self._base_frame = fixed('base_frame_id', 'base_link', 'Frame of the robot.')
-        self._joints = (
-            fixed('left_wheel_name', 'left_wheel_joint', 'Joint in joint_states.'),
-            fixed('right_wheel_name', 'right_wheel_joint', 'Joint in joint_states.'),
-        )
+        self._joints = (self.declare('left_wheel_name'), self.declare('right_wheel_name'))
         self._robot = SimulatedRobot(self._declare_robot(), time.monotonic_ns())
         self._unusable = 0
         self._stale = 0
@@ -97,63 +157,25 @@ class SimulatedRobotNode(BaseNode):
         self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
         DiagnosticsPublisher(self, self._report)
 
-    def _declare(
-        self, name: str, default: float, description: str, minimum: float, maximum: float
-    ) -> Any:
-        return declare(
-            self, name, default, description, minimum=minimum, maximum=maximum, read_only=True
-        )
-
     def _declare_robot(self) -> RobotParameters:
-        default = RobotParameters()
-        drive, limits = default.drive, default.limits
-        linear, angular = limits.linear, limits.angular
-        speed = self._declare('max_linear_velocity', linear.max_velocity, 'm/s', 0.01, 5.0)
-        turn = self._declare('max_angular_velocity', angular.max_velocity, 'rad/s', 0.01, 50.0)
-        growth = self._declare('linear_acceleration', linear.max_acceleration, 'm/s^2', 0.1, 50.0)
-        brake = self._declare('linear_deceleration', linear.max_deceleration, 'm/s^2', 0.1, 50.0)
-        spin = self._declare(
-            'angular_acceleration', angular.max_acceleration, 'rad/s^2', 0.1, 200.0
-        )
+        value = self.declare
+        speed, turn = value('max_linear_velocity'), value('max_angular_velocity')
+        growth, brake = value('linear_acceleration'), value('linear_deceleration')
+        spin = value('angular_acceleration')
         return RobotParameters(
             drive=DifferentialDrive(
-                self._declare('wheel_separation', drive.wheel_separation, 'm', 0.01, 2.0),
-                self._declare('wheel_radius', drive.wheel_radius, 'm', 0.005, 1.0),
-                self._declare('max_wheel_velocity', drive.max_wheel_velocity, 'rad/s', 0.1, 200.0),
+                value('wheel_separation'), value('wheel_radius'), value('max_wheel_velocity')
             ),
             limits=VelocityLimits(
                 AxisLimits(speed, -speed, growth, brake, brake),
                 AxisLimits(turn, -turn, spin, spin, spin),
             ),
-            arena=Arena(
-                self._declare(
-                    'arena_width', default.arena.width, 'Wall to wall along x, m.', 0.3, 1e3
-                ),
-                self._declare(
-                    'arena_depth', default.arena.depth, 'Wall to wall along y, m.', 0.3, 1e3
-                ),
-            ),
-            radius=self._declare(
-                'robot_radius', default.radius, 'Of the round body, m.', 0.01, 5.0
-            ),
-            cmd_vel_timeout=self._declare(
-                'cmd_vel_timeout',
-                default.cmd_vel_timeout,
-                's without cmd_vel after which the robot brakes by itself.',
-                0.05,
-                5.0,
-            ),
-            noise=self._declare(
-                'noise', default.noise, 'Deviation of wheel speed as a share of it.', 0.0, 0.5
-            ),
-            seed=self._declare(
-                'seed', default.seed, 'Of the noise: the same seed, the same noise.', 0, 2**31 - 1
-            ),
-            start=Pose(
-                self._declare('start_x', default.start.x, 'm', -500.0, 500.0),
-                self._declare('start_y', default.start.y, 'm', -500.0, 500.0),
-                self._declare('start_yaw', default.start.yaw, 'rad', -math.pi, math.pi),
-            ),
+            arena=Arena(value('arena_width'), value('arena_depth')),
+            radius=value('robot_radius'),
+            cmd_vel_timeout=value('cmd_vel_timeout'),
+            noise=value('noise'),
+            seed=value('seed'),
+            start=Pose(value('start_x'), value('start_y'), value('start_yaw')),
         )
 
     def _on_cmd_vel(self, message: Twist | TwistStamped) -> None:
@@ -243,7 +265,11 @@ class SimulatedRobotNode(BaseNode):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the simulated robot until it is told to end."""
-    sys.exit(run_nodes(lambda nodes: nodes.append(SimulatedRobotNode()), arguments))
+    sys.exit(
+        run_nodes(
+            lambda nodes: nodes.append(SimulatedRobotNode()), arguments, names=['simulated_robot']
+        )
+    )
 
 
 if __name__ == '__main__':

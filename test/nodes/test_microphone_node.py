@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from sound_server import SoundServer, likeness
 
 from kws_imu_ros.audio.sound_file import read_audio_file
@@ -16,7 +15,7 @@ from kws_imu_ros.audio.sound_file import read_audio_file
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Int16MultiArray
@@ -275,23 +274,3 @@ def test_simulated_time_stamps_the_audio(processes, probe, test_data):
     assert probe.spin_until(tick)
     assert 1000 * 10**9 <= audio_block_from_message(audio[0]).stamp_ns < 2000 * 10**9
     assert_in_order_and_even(audio)
-
-
-@pytest.mark.parametrize('node', ['microphone', 'imu'])
-def test_the_parameters_file_names_every_parameter_and_no_other(processes, probe, test_data, node):
-    path = REPOSITORY / 'config' / f'{node}.yaml'
-    (settings,) = yaml.safe_load(path.read_text()).values()
-    overrides = ['-p', f'input:={sorted((test_data / "speech_commands").glob("*/*.ogg"))[0]}']
-    if node == 'imu':
-        overrides = ['-p', 'input:=file', '-p', f'file:={test_data / "imu"}/razor_still.csv.gz']
-    overrides += ['-p', 'repeat:=true']
-    arguments = ['--ros-args', '--params-file', path, *overrides]
-    child = processes.start('-m', f'kws_imu_ros.nodes.{node}_node', *arguments)
-    assert child.wait_for('Reading')
-    answer = probe.call(ListParameters, f'{node}/list_parameters', ListParameters.Request())
-    declared = {
-        name
-        for name in answer.result.names
-        if not name.startswith(('use_sim_time', 'qos_overrides', 'start_type_description'))
-    }
-    assert declared == set(settings['ros__parameters'])

@@ -121,23 +121,3 @@ def test_whatever_is_killed_the_shipped_numbers_add_up_to_half_a_second():
     )
     assert simulated['cmd_vel_timeout'] + braking <= 0.5
     assert table.fusion_timeout + period + braking <= 0.5
-
-
-@pytest.mark.parametrize(
-    ('file', 'module', 'name'),
-    [
-        ('command.yaml', 'command_node', 'CommandNode'),
-        ('simulated_robot.yaml', 'simulated_robot_node', 'SimulatedRobotNode'),
-    ],
-)
-def test_parameter_files_say_what_the_nodes_default_to(ros_context, file, module, name):
-    import importlib
-
-    node = getattr(importlib.import_module(f'kws_imu_ros.nodes.{module}'), name)(
-        context=ros_context
-    )
-    for parameter, value in parameters(file).items():
-        assert node.has_parameter(parameter), parameter
-        assert node.get_parameter(parameter).value == value, parameter
-        assert node.describe_parameter(parameter).description, parameter
-    node.destroy_node()

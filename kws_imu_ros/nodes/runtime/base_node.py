@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+
+from kws_imu_ros.configuration.declaration import Declaration
+from kws_imu_ros.nodes.runtime.parameters import declare
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -36,11 +39,27 @@ class BaseNode(Node):
     have gathered.
     """
 
+    # What the node declares; `kws-imu` compares with it what people give, before a node is made.
+    PARAMETERS: ClassVar[tuple[Declaration, ...]] = ()
+
     def __init__(self, name: str, **kwargs: Any) -> None:
         """Make the node; see rclpy.node.Node."""
         quiet = Parameter('start_type_description_service', value=False)
         kwargs['parameter_overrides'] = [quiet, *(kwargs.get('parameter_overrides') or ())]
         super().__init__(name, **kwargs)
+
+    def declare(self, name: str, default: Any = None) -> Any:
+        """
+        Declare one of `PARAMETERS` and return its value.
+
+        default: where the declared one comes from a file.
+
+        Raises:
+            KwsImuError: the value from the command line or the parameters file does not fit.
+
+        """
+        declaration = next(item for item in self.PARAMETERS if item.name == name)
+        return declare(self, declaration, default)
 
     @contextlib.contextmanager
     def destroyed_on_error(self) -> Iterator[None]:

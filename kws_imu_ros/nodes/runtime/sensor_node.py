@@ -17,10 +17,10 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
+from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
-from kws_imu_ros.nodes.runtime.parameters import declare
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.sensing.source import Source
 
@@ -37,6 +37,22 @@ class SensorNode(BaseNode):
 
     finished: whether a recording has been played to its end.
     """
+
+    PARAMETERS = (
+        Declaration(
+            'wait_for_device',
+            False,
+            'Start although the device is missing, and go on looking for it.',
+        ),
+        Declaration(
+            'retry_period',
+            1.0,
+            's between attempts to open a device that was lost.',
+            minimum=0.1,
+            maximum=60.0,
+            read_only=False,
+        ),
+    )
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         """
@@ -59,21 +75,8 @@ class SensorNode(BaseNode):
             self._start()
 
     def _start(self) -> None:
-        self._wait_for_device = declare(
-            self,
-            'wait_for_device',
-            False,
-            'Start although the device is missing, and go on looking for it.',
-            read_only=True,
-        )
-        self._retry_s = declare(
-            self,
-            'retry_period',
-            1.0,
-            's between attempts to open a device that was lost.',
-            minimum=0.1,
-            maximum=60.0,
-        )
+        self._wait_for_device = self.declare('wait_for_device')
+        self._retry_s = self.declare('retry_period')
         self._source = self.configure()
         try:
             self._source.open()
@@ -221,11 +224,13 @@ class SensorNode(BaseNode):
         )
 
 
-def run_sensor_node(make: Callable[[], SensorNode], arguments: Sequence[str] | None) -> int:
+def run_sensor_node(
+    make: Callable[[], SensorNode], arguments: Sequence[str] | None, name: str
+) -> int:
     """
     Run one source node until it is told to end or its recording has ended.
 
-    make: returns the node. Returns the exit status.
+    make: returns the node. name: of the node. Returns the exit status.
     """
     nodes: list[Node] = []
 
@@ -233,4 +238,4 @@ def run_sensor_node(make: Callable[[], SensorNode], arguments: Sequence[str] | N
         created.append(make())
         nodes.extend(created)
 
-    return run_nodes(create, arguments, finished=lambda: nodes[0].finished)
+    return run_nodes(create, arguments, lambda: nodes[0].finished, [name])

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import rclpy
 from rclpy.exceptions import NameValidationException
@@ -21,6 +21,7 @@ from kws_imu_ros.errors import KwsImuError, as_user_error
 from kws_imu_ros.nodes.runtime.child_process import end_with_parent
 from kws_imu_ros.nodes.runtime.coalescing_executor import CoalescingExecutor
 from kws_imu_ros.nodes.runtime.environment import plain_words, prepare_environment
+from kws_imu_ros.nodes.runtime.parameters import NODES, check_settings
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -36,6 +37,7 @@ def run_nodes(
     create: Callable[[list[Node]], None],
     arguments: Sequence[str] | None = None,
     finished: Callable[[], bool] = lambda: False,
+    names: Iterable[str] = NODES,
 ) -> int:
     """
     Create nodes, spin them in one thread, destroy them, and return the exit status.
@@ -53,6 +55,7 @@ def run_nodes(
             are destroyed when a later one fails. Nodes are destroyed last to first.
         arguments: command line, None for the process's own.
         finished: asked after each callback; True ends the process with status 0.
+        names: the nodes whose parameters the command line is for, by default all of a robot.
 
     """
     end_with_parent()
@@ -61,6 +64,7 @@ def run_nodes(
     status, sentence = EXIT_OK, ''
     with _signals_as_flag() as interrupted:
         try:
+            check_settings(arguments, names)
             _initialize(arguments)
             create(nodes)
             executor = CoalescingExecutor()
