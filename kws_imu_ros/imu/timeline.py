@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -83,3 +84,80 @@ class Timeline(Generic[Reading]):
         forward_pause = 0 < moved_ns <= self._clock_jump_ns
         verdict = StampVerdict.GAP if forward_pause else StampVerdict.CLOCK_JUMP
         return verdict, [(suspect_ns, suspect), (stamp_ns, reading)]
+
+
+class StampRepair(Generic[Reading]):
+    """
+    Give readings the time of their arrival where their own stamps stand still.
+
+    Drivers leave the header empty, fill in the seconds only, or write microseconds where
+    nanoseconds belong: then messages come and the stamps hardly move. Half a second of that is
+    judged; the readings of that time are given again, so that nothing is lost.
+    """
+
+    STANDING_NS = 500_000_000
+    # Stamps that move at less than a twentieth of the speed of time stand; a bag may be played at a
+    # tenth of its speed.
+    SLOWEST = 20
+    LEAST_READINGS = 10
+    # Stamps of whole seconds stand and jump by turns.
+    TRUSTED_AGAIN_NS = 3_000_000_000
+
+    def __init__(self) -> None:
+        """Trust the stamps."""
+        self._recent: deque[tuple[int, int, Reading]] = deque()
+        self._stood_ns: int | None = None
+        self._given_ns: int | None = None
+
+    @property
+    def by_arrival(self) -> bool:
+        """Return whether the time of arrival is used in place of the stamps."""
+        return self._stood_ns is not None
+
+    def push(
+        self, stamp_ns: int, arrived_ns: int, reading: Reading
+    ) -> tuple[bool, list[tuple[int, Reading]]]:
+        """
+        Take a reading.
+
+        Returns whether the stream starts anew, on another clock, and the readings to go on with,
+        with their times.
+        """
+        recent = self._recent
+        if recent and not 0 <= arrived_ns - recent[-1][0] <= self.STANDING_NS:
+            recent.clear()  # A pause, or time itself was set.
+        recent.append((arrived_ns, stamp_ns, reading))
+        stands = self._stands()
+        while arrived_ns - recent[0][0] > self.STANDING_NS:
+            recent.popleft()
+        if stands:
+            first = self._stood_ns is None
+            self._stood_ns = arrived_ns
+            if first:
+                self._given_ns = None
+                return True, [(self._next(at), held) for at, _, held in recent]
+        elif self._stood_ns is not None and not (
+            0 <= arrived_ns - self._stood_ns <= self.TRUSTED_AGAIN_NS
+        ):
+            self._stood_ns = None
+            return True, [(stamp_ns, reading)]
+        if self._stood_ns is None:
+            return False, [(stamp_ns, reading)]
+        return False, [(self._next(arrived_ns), reading)]
+
+    def _stands(self) -> bool:
+        """Return whether the stamps of the last half second have hardly moved."""
+        (first_arrived, first_stamp, _), (arrived, stamp, _) = self._recent[0], self._recent[-1]
+        span_ns = arrived - first_arrived
+        return (
+            span_ns >= self.STANDING_NS
+            and len(self._recent) >= self.LEAST_READINGS
+            and abs(stamp - first_stamp) * self.SLOWEST < span_ns
+        )
+
+    def _next(self, arrived_ns: int) -> int:
+        """Return a time of arrival, later than the one given before."""
+        if self._given_ns is not None and 0 <= self._given_ns - arrived_ns < self.STANDING_NS:
+            arrived_ns = self._given_ns + 1
+        self._given_ns = arrived_ns
+        return arrived_ns

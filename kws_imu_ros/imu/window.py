@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.imu.plausibility import MotionFault, MotionFinding
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.timeline import StampVerdict, Timeline
 
 # Beyond every consumer sensor's range (16 g, 2000 deg/s), with room for an uncalibrated one.
 MAX_ACCELERATION = 320.0
 MAX_ANGULAR_VELOCITY = 50.0
-# A second of readings of about 1 in size is gravity in g: in m/s^2 it would be a fall of metres.
+# A typical size between these is gravity in g.
 G_UNITS_RANGE = (0.5, 2.0)
-G_UNITS_SPAN_NS = 1_000_000_000
-G_UNITS_MIN_SAMPLES = 20
+
+
+class FrozenPart(Enum):
+    """Which part of an IMU repeats its last reading."""
+
+    NOTHING = ''
+    ACCELEROMETER = 'accelerometer'
+    GYROSCOPE = 'gyroscope'
+    BOTH = 'both'
+
+    @classmethod
+    def of(cls, accelerometer: bool, gyroscope: bool) -> FrozenPart:
+        """Return the part by its halves."""
+        if accelerometer:
+            return cls.BOTH if gyroscope else cls.ACCELEROMETER
+        return cls.GYROSCOPE if gyroscope else cls.NOTHING
 
 
 @dataclass(frozen=True)
 class ImuHealth:
     """
-    What an ImuWindow has seen since it was made; the fields up to clock_jumps are counts.
+    What was seen of an IMU since the start; the fields up to clock_jumps are counts.
 
     received, accepted: samples pushed, and samples that entered the window.
     not_finite: samples with a NaN or an infinity.
@@ -31,10 +47,14 @@ class ImuHealth:
     duplicates, out_of_order: samples with a stamp that was there, or older than the newest.
     corrupt_stamps: single samples whose stamp belongs to no stream.
     gaps: pauses longer than `max_gap_ns`; clock_jumps: jumps of the clock, either way.
-    in_g: the acceleration looks like g instead of m/s^2; no window is given.
     rate_hz: rate of the samples in the window, 0 when unknown.
     longest_gap_ns: longest pause between accepted samples that was bridged or restarted from.
     newest_ns: stamp of the newest accepted sample, None before the first.
+    findings: why the motion cannot be right.
+    frozen: what repeats itself to the last bit.
+    mixed: more than one sensor sends.
+    by_arrival: the stamps stand still, so the time of arrival is used.
+    usable: False where one of these makes the motion mean nothing.
     """
 
     received: int = 0
@@ -46,10 +66,14 @@ class ImuHealth:
     corrupt_stamps: int = 0
     gaps: int = 0
     clock_jumps: int = 0
-    in_g: bool = False
     rate_hz: float = 0.0
     longest_gap_ns: int = 0
     newest_ns: int | None = None
+    findings: tuple[MotionFinding, ...] = ()
+    frozen: FrozenPart = FrozenPart.NOTHING
+    mixed: bool = False
+    by_arrival: bool = False
+    usable: bool = True
 
     def since(self, earlier: ImuHealth) -> ImuHealth:
         """Return what has happened since `earlier`: counts are differences, the rest is now's."""
@@ -63,10 +87,18 @@ class ImuHealth:
         found = []
         if self.received == 0:
             found.append('No IMU sample has arrived: check that the IMU node or driver runs.')
-        if self.in_g:
+        if self.mixed:
             found.append(
-                'The IMU acceleration looks like g instead of m/s^2, so gestures are off: '
-                'multiply it by 9.80665 in the driver.'
+                'More than one sensor sends on imu/data_raw, so gestures are off: stop the other '
+                'one, or give each robot a ROS_DOMAIN_ID or a namespace of its own.'
+            )
+        found += [finding.sentence for finding in self.findings]
+        found += self._frozen_sentences()
+        if self.by_arrival:
+            found.append(
+                'The IMU driver does not stamp its messages, or only coarsely: their stamps stand '
+                'still while they come, so the time of arrival is used; let the driver fill in '
+                'header.stamp.'
             )
         if self.not_finite:
             found.append(
@@ -78,6 +110,8 @@ class ImuHealth:
                 f'{self.absurd} IMU samples were beyond any real sensor (or all zero) and were '
                 'dropped: check the wiring, and that the driver sends m/s^2 and rad/s.'
             )
+        if self.mixed or self.by_arrival:
+            return tuple(found)  # What follows would blame clocks, cable and radio.
         if self.clock_jumps:
             found.append(
                 f'The IMU clock jumped {self.clock_jumps} times and the window was started anew: '
@@ -96,6 +130,25 @@ class ImuHealth:
                 'dropped: check that only one driver publishes.'
             )
         return tuple(found)
+
+    def _frozen_sentences(self) -> list[str]:
+        """Return that the sensor repeats itself, where no finding says more."""
+        told = {finding.fault for finding in self.findings}
+        sentences = []
+        if self.frozen is FrozenPart.BOTH:
+            if not told & {MotionFault.NO_ACCELERATION, MotionFault.NO_ROTATION}:
+                sentences.append(
+                    'The IMU is frozen: its driver repeats the same reading to the last bit, so '
+                    'gestures are off; check its wiring and start the driver again.'
+                )
+        elif self.frozen is not FrozenPart.NOTHING and not any(
+            self.frozen.value in finding.sentence for finding in self.findings
+        ):
+            sentences.append(
+                f'The {self.frozen.value} of the IMU is frozen: it repeats the same values to the '
+                'last bit, so gestures are off; check that the driver reads it, and rounds less.'
+            )
+        return sentences
 
 
 _COUNTS = (
@@ -170,8 +223,24 @@ class ImuWindow:
         self._duplicates = self._out_of_order = 0
         self._gaps = self._clock_jumps = 0
         self._longest_gap_ns = 0
-        self._in_g = False
-        self._next_unit_check_ns: int | None = None
+
+    def restart(self, given_again: int = 0) -> None:
+        """Start anew, on another clock; given_again: samples that come a second time."""
+        self._first = self._last = 0
+        self._received -= given_again
+        corrupt_stamps = self._timeline.corrupt_stamps
+        self._timeline = Timeline(self._max_gap_ns)
+        self._timeline.corrupt_stamps = corrupt_stamps
+
+    @property
+    def accepted(self) -> int:
+        """Return how many samples entered the window."""
+        return self._accepted
+
+    @property
+    def moves(self) -> int:
+        """Return how often the window started anew, after a pause or a jump of the clock."""
+        return self._gaps + self._clock_jumps
 
     @property
     def health(self) -> ImuHealth:
@@ -191,7 +260,6 @@ class ImuWindow:
             corrupt_stamps=self._timeline.corrupt_stamps,
             gaps=self._gaps,
             clock_jumps=self._clock_jumps,
-            in_g=self._in_g,
             rate_hz=rate_hz,
             longest_gap_ns=self._longest_gap_ns,
             newest_ns=self.newest_ns,
@@ -224,9 +292,7 @@ class ImuWindow:
             self._out_of_order += 1
         elif verdict in (StampVerdict.GAP, StampVerdict.CLOCK_JUMP):
             self._first = self._last = 0
-            self._in_g = False
-            self._next_unit_check_ns = None
-            if verdict is StampVerdict.GAP:
+            if verdict is StampVerdict.GAP and previous_ns is not None:
                 self._gaps += 1
                 self._longest_gap_ns = max(self._longest_gap_ns, readings[0][0] - previous_ns)
             else:
@@ -241,13 +307,12 @@ class ImuWindow:
         Return the window that ends at `end_ns`.
 
         Returns float32 (length, 6), oldest first, columns ax ay az (m/s^2) and gx gy gz (rad/s);
-        None when no sample lies within `max_age_ns` before `end_ns`, or when the samples are in
-        the wrong unit: both mean that the robot has no usable IMU.
+        None when no sample lies within `max_age_ns` before `end_ns`: the robot has no IMU.
         """
         stamps = self._stamps[self._first : self._last]
         values = self._values[self._first : self._last]
         count = int(np.searchsorted(stamps, end_ns, side='right'))
-        if count == 0 or self._in_g or end_ns - int(stamps[count - 1]) > self._max_age_ns:
+        if count == 0 or end_ns - int(stamps[count - 1]) > self._max_age_ns:
             return None
         stamps, values = stamps[:count], values[:count]
         grid = self._grid_ns + end_ns
@@ -266,11 +331,6 @@ class ImuWindow:
         self._values[self._last] = values
         self._last += 1
         self._accepted += 1
-        if self._next_unit_check_ns is None:
-            self._next_unit_check_ns = stamp_ns + G_UNITS_SPAN_NS
-        elif stamp_ns >= self._next_unit_check_ns:
-            self._next_unit_check_ns = stamp_ns + G_UNITS_SPAN_NS // 4
-            self._check_unit(stamp_ns)
 
     def _make_room(self, stamp_ns: int) -> None:
         """Move the samples that still matter to the front; grow for a very fast sensor."""
@@ -288,12 +348,3 @@ class ImuWindow:
         values[:count] = self._values[kept]
         self._stamps, self._values = stamps, values
         self._first, self._last = 0, count
-
-    def _check_unit(self, stamp_ns: int) -> None:
-        """Decide from the last second whether the acceleration is in g."""
-        stamps = self._stamps[self._first : self._last]
-        start = int(np.searchsorted(stamps, stamp_ns - G_UNITS_SPAN_NS))
-        recent = self._values[self._first + start : self._last, :3]
-        if len(recent) >= G_UNITS_MIN_SAMPLES:
-            size = float(np.median(np.linalg.norm(recent, axis=1)))
-            self._in_g = G_UNITS_RANGE[0] < size < G_UNITS_RANGE[1]

@@ -18,7 +18,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.sources import KINDS, RECORDING, ImuSettings, ImuSource, make_source
-from kws_imu_ros.imu.window import ImuWindow
+from kws_imu_ros.imu.stream import ImuStream
 from kws_imu_ros.messages.imu import imu_sample_to_message
 from kws_imu_ros.nodes.runtime.sensor_node import SensorNode, run_sensor_node
 
@@ -76,9 +76,9 @@ class ImuNode(SensorNode):
         self._calibrated = False
         self._recent: deque[ImuSample] = deque()
         # Judges the samples for diagnostics, by the same rules as fusion does.
-        self._window = ImuWindow()
+        self._stream = ImuStream()
         self._published = self._published_diagnosed = 0
-        self._judged = self._window.health
+        self._judged = self._stream.health
         super().__init__('imu', **kwargs)
 
     def configure(self) -> ImuSource:
@@ -118,7 +118,7 @@ class ImuNode(SensorNode):
             if self._recent[0].stamp_ns > raw.stamp_ns:  # The clock was set back.
                 self._recent.clear()
             sample = self._calibration.apply(raw)
-            self._window.push(sample)
+            self._stream.push(sample)
             self._publisher.publish(imu_sample_to_message(sample, self._frame_id))
             self._published += 1
 
@@ -132,7 +132,7 @@ class ImuNode(SensorNode):
             self._try_to_calibrate()
         published = self._published - self._published_diagnosed
         self._published_diagnosed = self._published
-        health = self._window.health
+        health = self._stream.health
         warnings = list(health.since(self._judged).sentences())
         self._judged = health
         if self.finished:

@@ -150,7 +150,7 @@ def test_the_network_gets_what_the_batch_front_end_computes(interpreter: Interpr
     seen = []
     pipeline = make_pipeline(interpreter)
     infer = interpreter.infer
-    pipeline._interpreter = type(
+    pipeline._decider._interpreter = type(
         'Recording',
         (),
         {'infer': staticmethod(lambda x, y: (seen.append(x), infer(x, y))[1])},

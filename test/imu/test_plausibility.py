@@ -10,7 +10,7 @@ import pytest
 
 from kws_imu_ros.imu.calibration import STANDARD_GRAVITY
 from kws_imu_ros.imu.plausibility import MotionFault, MotionWatch, judge_motion, judge_mounting
-from kws_imu_ros.imu.sources import read_recording
+from kws_imu_ros.imu.recording import read_recording
 
 DATA = Path(__file__).parents[1] / 'data'
 SWIPES = sorted((DATA / 'gestures' / 'grwd').glob('*/subject_*/*.csv*'))
