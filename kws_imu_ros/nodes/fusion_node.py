@@ -27,7 +27,10 @@ from kws_imu_ros.decision.decision import Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table, with_offsets
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.fusion.pipeline import FusionPipeline, PipelineConfig, PipelineHealth, Step
+from kws_imu_ros.fusion.config import PipelineConfig
+from kws_imu_ros.fusion.health import PipelineHealth
+from kws_imu_ros.fusion.hops import Step
+from kws_imu_ros.fusion.pipeline import FusionPipeline, SignsOfLife
 from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import decision_to_message, intent_to_message
 from kws_imu_ros.messages.heartbeat import LOST_SENSE, heartbeat_to_message
@@ -144,7 +147,8 @@ class FusionNode(BaseNode):
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._heartbeat = LOST_SENSE  # The next one is the first.
         self._alive_ns = time.monotonic_ns()
-        self._arrived_ns: dict[str, int] = {}  # sense -> steady time of its newest message
+        self._signs = SignsOfLife()
+        self._lived_ns: dict[str, int] = {}  # sense -> steady time of its newest sign of life
         self._sense_lost_pulses = 0
 
         self._voice_publisher = self.create_publisher(
@@ -161,9 +165,15 @@ class FusionNode(BaseNode):
         self._diagnostics = DiagnosticsPublisher(self, self._report)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._audio = AdaptingSubscription(
-            self, Int16MultiArray, 'audio', self._on_audio, AUDIO_QOS, remedy=_advise_audio
+            self,
+            Int16MultiArray,
+            'audio',
+            self._on_audio,
+            AUDIO_QOS,
+            remedy=_advise_audio,
+            subscribe=self.create_sender_subscription,
         )
-        self.create_subscription(Imu, 'imu/data_raw', self._on_imu, qos_profile_sensor_data)
+        self.create_sender_subscription(Imu, 'imu/data_raw', self._on_imu, qos_profile_sensor_data)
         self._imu_neighbours = Neighbours(
             self, 'imu/data_raw', Imu, qos_profile_sensor_data, remedy=_advise_imu
         )
@@ -206,30 +216,43 @@ class FusionNode(BaseNode):
 
     # Inputs
 
-    def _on_audio(self, message: Int16MultiArray) -> None:
+    def _on_audio(self, message: Int16MultiArray, sender: str | None) -> None:
         start_ns = time.perf_counter_ns()
         try:
             block = audio_block_from_message(message, self._sample_rate)
-            steps = self._pipeline.push_audio(block)
+            steps = self._pipeline.push_audio(block, sender)
         except KwsImuError as error:
             self._on_bad_message('audio', str(error))
             return
         self._audio_rate.add()
-        self._arrived_ns['audio'] = time.monotonic_ns()
+        self._look_for_life()
         if steps:
             self._publish(steps, start_ns)
 
-    def _on_imu(self, message: Imu) -> None:
+    def _on_imu(self, message: Imu, sender: str | None) -> None:
         start_ns = time.perf_counter_ns()
         try:
-            steps = self._pipeline.push_imu(imu_sample_from_message(message))
+            steps = self._pipeline.push_imu(
+                imu_sample_from_message(message),
+                self.get_clock().now().nanoseconds,
+                sender,
+            )
         except KwsImuError as error:
             self._on_bad_message('imu/data_raw', str(error))
             return
         self._imu_rate.add()
-        self._arrived_ns['imu'] = time.monotonic_ns()
+        self._look_for_life()
         if steps:
             self._publish(steps, start_ns)
+
+    def _look_for_life(self) -> None:
+        """Note when each sense last lived; a message that means nothing is no life."""
+        signs = self._pipeline.signs_of_life
+        if signs.audio != self._signs.audio:
+            self._lived_ns['audio'] = time.monotonic_ns()
+        if signs.imu != self._signs.imu:
+            self._lived_ns['imu'] = time.monotonic_ns()
+        self._signs = signs
 
     def _on_bad_message(self, topic: str, sentence: str) -> None:
         """Count a message that cannot be used; log its sentence when that is news."""
@@ -290,11 +313,13 @@ class FusionNode(BaseNode):
         self._alive_ns = now_ns
         if late > ALIVE_PERIOD_S:
             return  # It was us who slept; what the senses sent meanwhile is still in the queue.
-        for sense, arrived_ns in list(self._arrived_ns.items()):
-            if now_ns - arrived_ns > SENSE_TIMEOUT_S * 1e9:
-                del self._arrived_ns[sense]
+        for sense, lived_ns in list(self._lived_ns.items()):
+            if now_ns - lived_ns > SENSE_TIMEOUT_S * 1e9:
+                del self._lived_ns[sense]
                 self._sense_lost_pulses = SENSE_LOST_PULSES
-                self.get_logger().warning(f'No {sense} comes any more; the robot is told to stop.')
+                self.get_logger().warning(
+                    f'No {sense} that lives comes any more; the robot is told to stop.'
+                )
 
     def _report(self, seconds: float) -> Report:
         """Return the diagnostics of the last `seconds`."""
@@ -341,6 +366,8 @@ class FusionNode(BaseNode):
                 'audio duplicates': health.audio_duplicates,
                 'audio restarts': health.audio_restarts,
                 'audio clock jumps': health.audio_clock_jumps,
+                'audio senders': self.count_publishers('audio'),
+                'IMU senders': self.count_publishers('imu/data_raw'),
                 'IMU gaps': health.imu.gaps,
                 'IMU clock jumps': health.imu.clock_jumps,
                 'IMU clock skew (ms)': f'{health.imu_skew_ns / 1e6:.1f}',

@@ -62,6 +62,7 @@ class Senses:
         self._fusion = fusion
         self.now_ns = probe.node.get_clock().now().nanoseconds
         self._sequence = 0
+        self._rng = np.random.default_rng(1)
         self.audio = probe.node.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
         self.imu = probe.node.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
         assert probe.spin_until(
@@ -90,7 +91,7 @@ class Senses:
         """Publish quiet noise until a condition holds: a listener may not be connected yet."""
 
         def holds_after_more() -> bool:
-            self.say(noise(0.1))
+            self.say(noise(0.1, self._rng))
             return bool(condition())
 
         return self._probe.spin_until(holds_after_more)
@@ -108,9 +109,10 @@ class Senses:
         """Publish an IMU that lies still."""
         for _ in range(int(seconds * 100)):
             self.now_ns += SECOND_NS // 100
-            self.imu.publish(
-                imu_sample_to_message(ImuSample(self.now_ns, acceleration, (0.0, 0.0, 0.0)))
-            )
+            # Every sensor flickers in its last bits.
+            ax, *rest = (value + self._rng.normal(0.0, 1e-3) for value in acceleration)
+            rotation = tuple(self._rng.normal(0.0, 1e-3, 3).tolist())
+            self.imu.publish(imu_sample_to_message(ImuSample(self.now_ns, (ax, *rest), rotation)))
             self._probe.executor.spin_once(timeout_sec=0.05)
 
 
@@ -119,8 +121,8 @@ def senses(probe, fusion) -> Senses:
     return Senses(probe, fusion)
 
 
-def noise(seconds: float) -> np.ndarray:
-    rng = np.random.default_rng(1)
+def noise(seconds: float, rng: np.random.Generator | None = None) -> np.ndarray:
+    rng = rng or np.random.default_rng(1)
     return (rng.standard_normal(int(seconds * RATE)) * 30.0).astype(np.int16)
 
 

@@ -95,8 +95,41 @@ class BaseNode(Node):
         if _takes_info(callback):
             return super().create_subscription(msg_type, topic, callback, qos_profile, **kwargs)
 
-        def take_all(message: Any) -> None:
-            callback(message)
+        return self._subscribe_to_all(
+            msg_type, topic, lambda message, _: callback(message), qos_profile, **kwargs
+        )
+
+    def create_sender_subscription(
+        self,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[[Any, str | None], None],
+        qos_profile: QoSProfile | int,
+    ) -> Subscription:
+        """
+        Create a subscription that tells who sent each message.
+
+        callback: takes a message and its sender, None where this ROS (Humble) does not tell, and is
+        given all that have gathered.
+        """
+        return self._subscribe_to_all(
+            msg_type,
+            topic,
+            callback,
+            qos_profile,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+        )
+
+    def _subscribe_to_all(
+        self,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[[Any, str | None], None],
+        qos_profile: QoSProfile | int,
+        **kwargs: Any,
+    ) -> Subscription:
+        def take_all(message: Any, info: Any) -> None:
+            callback(message, _sender_of(info))
             for _ in range(MOST_AT_ONCE - 1):
                 with subscription.handle:
                     taken = subscription.handle.take_message(
@@ -104,10 +137,19 @@ class BaseNode(Node):
                     )
                 if taken is None:
                     return
-                callback(taken[0])
+                callback(taken[0], _sender_of(taken[1]))
 
-        subscription = super().create_subscription(msg_type, topic, take_all, qos_profile, **kwargs)
+        # Humble hands over the message alone.
+        with_info = hasattr(Subscription, 'CallbackType')
+        take = take_all if with_info else lambda message: take_all(message, None)
+        subscription = super().create_subscription(msg_type, topic, take, qos_profile, **kwargs)
         return subscription
+
+
+def _sender_of(info: Any) -> str | None:
+    """Return who sent a message by its info, None where that is not told."""
+    gid = info.get('publisher_gid') if isinstance(info, dict) else None
+    return None if gid is None else str(gid)
 
 
 def _takes_info(callback: Callable[..., None]) -> bool:

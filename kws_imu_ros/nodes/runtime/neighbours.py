@@ -159,10 +159,11 @@ class AdaptingSubscription:
         node: Node,
         message_type: type,
         topic: str,
-        callback: Callable[[Any], None],
+        callback: Callable[..., None],
         qos: QoSProfile,
         *,
         remedy: Callable[[str], str],
+        subscribe: Callable[..., Subscription] | None = None,
     ) -> None:
         """
         Subscribe; `look` adapts.
@@ -171,9 +172,10 @@ class AdaptingSubscription:
             node: who subscribes.
             message_type: class of the messages.
             topic: name of the topic.
-            callback: takes a message.
+            callback: takes what `subscribe` hands over.
             qos: reliable; depth and durability are kept.
             remedy: see Neighbours.
+            subscribe: what makes the subscription, `node.create_subscription` unless given.
 
         """
         self._node = node
@@ -181,9 +183,8 @@ class AdaptingSubscription:
         self._depth, self._durability = qos.depth, qos.durability
         self.neighbours = Neighbours(node, topic, message_type, qos, remedy=remedy)
         self._reliability = qos.reliability
-        self._subscription: Subscription = node.create_subscription(
-            message_type, topic, callback, qos
-        )
+        self._make = subscribe or node.create_subscription
+        self._subscription = self._make(message_type, topic, callback, qos)
 
     def look(self) -> Sequence[str]:
         """Adapt to the publishers that are there now; return what does not match all the same."""
@@ -200,9 +201,7 @@ class AdaptingSubscription:
         """Subscribe anew; what is on its way meanwhile is lost."""
         qos = QoSProfile(depth=self._depth, durability=self._durability, reliability=reliability)
         self._node.destroy_subscription(self._subscription)
-        self._subscription = self._node.create_subscription(
-            self._message_type, self._topic, self._callback, qos
-        )
+        self._subscription = self._make(self._message_type, self._topic, self._callback, qos)
         self._reliability = reliability
         self.neighbours.expect(qos)
         self._node.get_logger().info(
