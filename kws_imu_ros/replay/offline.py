@@ -181,12 +181,13 @@ class _Replay:
 
     def _push(self, message: SensorMessage) -> list[Step]:
         content = message.content
-        is_audio = isinstance(content, AudioBlock)
-        topic = AUDIO_TOPIC if is_audio else IMU_TOPIC
+        topic = AUDIO_TOPIC if isinstance(content, AudioBlock) else IMU_TOPIC
         stamp_ns = self._stamps.map(topic, message.stamp_ns, content.stamp_ns)
         if stamp_ns != content.stamp_ns:
             content = replace(content, stamp_ns=stamp_ns)
-        return self._pipeline.push_audio(content) if is_audio else self._pipeline.push_imu(content)
+        if isinstance(content, AudioBlock):
+            return self._pipeline.push_audio(content)
+        return self._pipeline.push_imu(content, message.stamp_ns)
 
     def _take(self, step: Step, now_ns: int) -> Iterator[ReplayEvent]:
         log = self._log
