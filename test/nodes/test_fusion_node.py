@@ -368,7 +368,7 @@ def test_as_a_process_it_ends_with_one_sentence_and_status_2(processes, bundle_d
     )
     assert child.wait() == 2
     assert len(child.output.strip().splitlines()) == 1
-    assert 'manifest.json is not JSON' in child.output
+    assert 'this is not JSON' in child.output
 
 
 def test_as_a_process_it_ends_cleanly_when_told_to(processes, bundle_directory):
