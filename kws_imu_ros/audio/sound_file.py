@@ -76,6 +76,27 @@ class SoundFileError(KwsImuError):
         self.fault = fault
 
 
+class Oddity(enum.Enum):
+    """What is odd about a sound file that is read all the same."""
+
+    NO_SIZE = enum.auto()
+    COUNTS = enum.auto()
+    TOO_LOUD = enum.auto()
+    CANCELLING = enum.auto()
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is odd about a sound file, and in words; sentence: goes on after 'it is odd:'."""
+
+    oddity: Oddity
+    sentence: str
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.sentence
+
+
 @dataclass(frozen=True)
 class Sound:
     """
@@ -83,13 +104,13 @@ class Sound:
 
     frames: int16 (n, channels) at `rate` Hz, as it was recorded.
     samples: int16 (m,), 16 kHz mono, as the robot hears it.
-    remarks: what is odd about the file and was put right, each the rest of a sentence.
+    remarks: what is odd about the file and was put right.
     """
 
     frames: np.ndarray
     rate: int
     samples: np.ndarray
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def read_audio_file(path: Path | str) -> np.ndarray:
@@ -161,10 +182,10 @@ def _opened(path: Path) -> io.FileIO:
     return path.open('rb', buffering=0)
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int, list[str]]:
+def _decode(path: Path) -> tuple[np.ndarray, int, list[Remark]]:
     """Return int16 (n, channels), rate, and what was put right on the way."""
     soundfile = _import_soundfile()
-    remarks: list[str] = []
+    remarks: list[Remark] = []
     with _opened(path) as stream:
         size = stream.seek(0, io.SEEK_END)
         if size == 0:
@@ -173,7 +194,8 @@ def _decode(path: Path) -> tuple[np.ndarray, int, list[str]]:
             )
         source = _with_sizes(stream, size)
         if source is not stream:
-            remarks.append('its header gives no size, so everything to its end is taken for sound')
+            sentence = 'its header gives no size, so everything to its end is taken for sound'
+            remarks.append(Remark(Oddity.NO_SIZE, sentence))
         try:
             frames, rate, truncated = _read_frames(soundfile, path, source, remarks)
         except soundfile.LibsndfileError as error:
@@ -192,7 +214,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int, list[str]]:
 
 
 def _read_frames(
-    soundfile: ModuleType, path: Path, source: io.FileIO | io.BytesIO, remarks: list[str]
+    soundfile: ModuleType, path: Path, source: io.FileIO | io.BytesIO, remarks: list[Remark]
 ) -> tuple[np.ndarray, int, bool]:
     """Return int16 (n, channels), rate, and whether the end is missing."""
 
@@ -238,7 +260,7 @@ def _chunks(file: Any, dtype: str) -> Iterator[np.ndarray]:
         left -= len(part)
 
 
-def _from_floats(path: Path, frames: np.ndarray, rate: int, remarks: list[str]) -> np.ndarray:
+def _from_floats(path: Path, frames: np.ndarray, rate: int, remarks: list[Remark]) -> np.ndarray:
     """Return floats (n, channels) as int16; full scale is 1, or that of counts where it must be."""
     finite = np.isfinite(frames).all(axis=1)
     if not finite.all():
@@ -251,10 +273,11 @@ def _from_floats(path: Path, frames: np.ndarray, rate: int, remarks: list[str]) 
     if peak <= 1.0 or (peak <= _LOUDEST_FLOAT and (frames != np.rint(frames)).any()):
         if peak > 1.0:
             beyond = float((np.abs(frames) > 1.0).any(axis=1).mean())
-            remarks.append(
+            sentence = (
                 f'its values go up to {peak:.3g} where full scale is 1, so {beyond:.1%} of it is '
                 'clipped; make it quieter before you export it'
             )
+            remarks.append(Remark(Oddity.TOO_LOUD, sentence))
         return to_int16(frames)
     # Counts that were filtered or resampled go a little beyond their full scale.
     bits = next((bits for bits in _COUNTS if peak <= 1.5 * 2.0 ** (bits - 1)), None)
@@ -264,23 +287,25 @@ def _from_floats(path: Path, frames: np.ndarray, rate: int, remarks: list[str]) 
             f'Audio file {path} holds values up to {peak:.3g}, far beyond the range of -1 to 1 and '
             'of any count; export it again.',
         )
-    remarks.append(
+    sentence = (
         f'its values go up to {peak:.6g}, far beyond the range of -1 to 1, so they are taken for '
         f'counts of {bits} bits'
     )
+    remarks.append(Remark(Oddity.COUNTS, sentence))
     return to_int16(frames / 2.0 ** (bits - 1))
 
 
-def _mono(frames: np.ndarray, rate: int) -> tuple[np.ndarray, list[str]]:
+def _mono(frames: np.ndarray, rate: int) -> tuple[np.ndarray, list[Remark]]:
     """Return int16 (n, channels) as 16 kHz mono, and what is odd about its channels."""
-    remarks = []
+    remarks: list[Remark] = []
     if frames.shape[1] > 1 and channels_cancel(frames):
         channel = loudest_channel(frames)
         frames = frames[:, channel : channel + 1]
-        remarks.append(
+        sentence = (
             f'its channels cancel each other out (one is inverted), so channel {channel + 1} is '
             'taken, the loudest'
         )
+        remarks.append(Remark(Oddity.CANCELLING, sentence))
     if frames.shape[1] == 1 and rate == SAMPLE_RATE:
         return frames[:, 0].copy(), remarks
     mono = downmix(frames)

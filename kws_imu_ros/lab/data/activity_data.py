@@ -9,10 +9,10 @@ again. In both: accelerometer in g with gravity, gyroscope in rad/s, 50 Hz, the 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data.gesture_data import STANDARD_GRAVITY
 from kws_imu_ros.lab.data.splits import activity_split
+from kws_imu_ros.lab.data.text_files import read_text
 
 RATE_HZ = 50.0
 ACTIVITIES = ('walking', 'upstairs', 'downstairs', 'sitting', 'standing', 'laying')
@@ -57,12 +58,11 @@ def read_table(path: Path, columns: int) -> np.ndarray:
 
     """
     try:
-        raw = path.read_bytes()
-        text = gzip.decompress(raw) if path.suffix == '.gz' else raw
+        text = read_text(path)
         if not text.strip():
             raise ValueError('it is empty')
-        table = np.loadtxt(io.BytesIO(text), dtype=np.float32, ndmin=2)
-    except (OSError, EOFError, ValueError, gzip.BadGzipFile) as error:
+        table = np.loadtxt(io.StringIO(text), dtype=np.float32, ndmin=2)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = ' '.join(str(error).split())
         raise KwsImuError(
             f'{path} cannot be read ({reason}); copy it again or remove it.'

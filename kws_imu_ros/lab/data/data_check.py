@@ -7,62 +7,50 @@ inertial signals. A folder that holds several such folders is looked through.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
-import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.data import activity_data, gesture_data, speech_data
-from kws_imu_ros.lab.data.splits import (
-    SPLITS,
-    activity_split,
-    gesture_split,
-    read_official_lists,
-    speech_split,
+from kws_imu_ros.audio.block import SAMPLE_RATE
+from kws_imu_ros.audio.sound_file import (
+    SOUND_SUFFIXES,
+    Oddity,
+    SoundFault,
+    SoundFileError,
+    read_sound,
 )
+from kws_imu_ros.errors import KwsImuError, printable
+from kws_imu_ros.lab.data import activity_data, gesture_data
+from kws_imu_ros.lab.data.findings import KINDS, Finding
+from kws_imu_ros.lab.data.folders import (
+    NOISE_FOLDER,
+    READY_MADE,
+    SILENCE_FOLDER,
+    entries,
+    survey_gestures,
+    survey_speech,
+    unread_below,
+)
+from kws_imu_ros.lab.data.speech_data import CLIP_SAMPLES, NOISE_SHARES, SHORTEST_NOISE
+from kws_imu_ros.lab.data.splits import SPLITS, activity_split
+from kws_imu_ros.lab.data.text_files import read_text
 
-# What each finding means, in the words that people read.
-KINDS = {
-    'unreadable': 'cannot be opened or decoded',
-    'truncated': 'holds less than its header promises, or is too short to use',
-    'wrong rate': 'is not at the rate that the front end or the layout needs',
-    'not mono': 'has more than one channel',
-    'silent': 'holds no sound louder than -60 dBFS',
-    'clipped': 'is overdriven: runs of samples at full scale',
-    'duplicate': 'equals another recording sample for sample',
-    'no speaker': 'does not name its speaker, so it cannot be split by speaker',
-    'corrupt rows': 'has rows beyond the range, of wrong length, or with a broken time',
-    'saturated': 'reaches the end of the sensor range',
-    'not finite': 'holds NaN or infinite values',
-    'flat': 'never changes: a dead sensor',
-    'empty class': 'is a class without recordings',
-    'missing': 'is not there though it belongs to the layout',
-    'mismatch': 'does not fit the files beside it',
-}
 SILENT_PEAK = 33  # of 32768: -60 dBFS.
 CLIPPED_RUN = 8
 SHORTEST_S = 0.3
+# Of a background recording, for one of the splits.
+SMALLEST_SHARE = min(last - first for first, last in NOISE_SHARES.values())
 # Its third signal, without gravity, is in the archive but not needed.
 HAR_SIGNALS = (*activity_data.HAR_MOTION, *(f'body_acc_{axis}' for axis in 'xyz'))
 HAR_WINDOW = activity_data.HAR_WINDOW
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong: its kind (a key of KINDS), the file, and a detail for people."""
-
-    kind: str
-    file: str
-    detail: str
 
 
 @dataclass
@@ -85,7 +73,7 @@ class Report:
 
     def add(self, kind: str, file: Path | str, detail: str) -> None:
         """Note something that is wrong."""
-        self.findings.append(Finding(kind, str(file), detail))
+        self.findings.append(Finding(kind, printable(file), printable(detail)))
 
 
 def detect_layout(directory: Path) -> str | None:
@@ -93,13 +81,13 @@ def detect_layout(directory: Path) -> str | None:
     activities = activity_data.activity_layout(directory)
     if activities and activities[1] == directory:
         return activities[0]
-    if next(directory.glob('*/subject_*/*.csv*'), None):
+    if next(directory.glob('*/[Ss]ubject*/*.csv*'), None):
         return 'gestures'
     # One folder of unnamed sounds is not a vocabulary; two are.
     folders = 0
-    for folder in directory.iterdir():
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        sounds = [name for name in names if name.lower().endswith(speech_data.AUDIO_SUFFIXES)]
+    for folder in entries(directory):
+        names = [path.name for path in entries(folder)] if folder.is_dir() else []
+        sounds = [name for name in names if name.lower().endswith(SOUND_SUFFIXES)]
         if any('_nohash_' in name for name in sounds):
             return 'speech'
         folders += bool(sounds)
@@ -108,9 +96,14 @@ def detect_layout(directory: Path) -> str | None:
     return None
 
 
-def check(directory: Path, progress: Progress | None = None) -> Report:
+def check(directory: Path, progress: Progress | None = None, labels: Sequence[str] = ()) -> Report:
     """
-    Look through a folder; progress is called with (files done, files in all).
+    Look through a folder.
+
+    Args:
+        directory: a folder of recordings, or of such folders.
+        progress: called with (files done, files in all).
+        labels: of words and gestures; folders that are spelt otherwise are found.
 
     Raises:
         KwsImuError: the folder is missing, or holds nothing of a known layout.
@@ -119,9 +112,9 @@ def check(directory: Path, progress: Progress | None = None) -> Report:
     if not directory.is_dir():
         raise KwsImuError(f'{directory} is not a folder; give the folder of the recordings.')
     report = Report(directory)
-    checks = {
-        'speech': _check_speech,
-        'gestures': _check_gestures,
+    checks: dict[str, Callable[[Path, Report, Progress], None]] = {
+        'speech': functools.partial(_check_speech, labels=labels),
+        'gestures': functools.partial(_check_gestures, labels=labels),
         'hapt': _check_hapt,
         'har': _check_har,
     }
@@ -135,9 +128,12 @@ def check(directory: Path, progress: Progress | None = None) -> Report:
             report.layouts.append(layout)
             checks[layout](folder, report, progress or (lambda done, total: None))
     if not report.layouts:
+        unread = unread_below(directory)
         raise KwsImuError(
-            f'{directory} holds no recordings in a known layout: <word>/<speaker>_nohash_<n>.wav, '
-            '<gesture>/subject_<k>/<i>.csv, acc_exp<e>_user<u>.txt or train/Inertial Signals/.'
+            f'{printable(directory)} holds no recordings in a known layout: '
+            '<word>/<speaker>_nohash_<n>.wav, <gesture>/subject_<k>/<i>.csv, '
+            'acc_exp<e>_user<u>.txt or train/Inertial Signals/'
+            + (f'; it holds {unread}, which are not read.' if unread else '.')
         )
     return report
 
@@ -153,134 +149,119 @@ def _longest_run(mask: np.ndarray) -> int:
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def _wav_promise(path: Path) -> tuple[int, int] | None:
-    """Return (bytes promised by the RIFF header, bytes there); None for other formats."""
-    with path.open('rb') as stream:
-        head = stream.read(8)
-    if len(head) < 8 or head[:4] != b'RIFF':
-        return None
-    return struct.unpack('<I', head[4:])[0] + 8, path.stat().st_size
-
-
-def _check_speech(directory: Path, report: Report, progress: Progress) -> None:
+def _check_speech(
+    directory: Path, report: Report, progress: Progress, labels: Sequence[str]
+) -> None:
     """Look through word clips."""
-    official = read_official_lists(directory)
-    folders = sorted(p for p in directory.iterdir() if p.is_dir() and not p.name.startswith('.'))
-    noise = directory / speech_data.NOISE_FOLDER
+    folder = survey_speech(directory, labels)
+    report.findings += folder.findings
+    noise = directory / NOISE_FOLDER
     if not noise.is_dir():
         report.add('missing', noise, 'no background recordings: silence cannot be trained')
-    files = []
-    for folder in folders:
-        own = sorted(p for p in folder.iterdir() if p.suffix.lower() in speech_data.AUDIO_SUFFIXES)
-        if not own:
-            report.add('empty class', folder, 'the folder holds no .wav, .flac or .ogg')
-        files += [(folder.name, path) for path in own]
-    listed = {f'{word}/{path.stem}' for word, path in files}
-    for name in sorted(set(official) - listed):
-        report.add('missing', directory / name, f'{official[name]}_list.txt names it')
+    for name in folder.missing:
+        report.add('missing', directory / name, 'an official list names it')
+    files = [(NOISE_FOLDER, path, 'noise') for path in folder.noise]
+    files += [(clip.word, clip.path, clip.split) for clip in folder.clips]
+    for clip in folder.clips:
+        if clip.word not in READY_MADE:
+            report.people['speech', clip.split].add(clip.speaker)
     seen: dict[str, Path] = {}
-    for done, (word, path) in enumerate(files, 1):
+    for done, (word, path, split) in enumerate(files, 1):
         if done % 50 == 0 or done == len(files):
             progress(done, len(files))
-        is_noise = word == speech_data.NOISE_FOLDER
-        ready_made = word in (speech_data.SILENCE_FOLDER, speech_data.UNKNOWN_FOLDER)
-        if is_noise:
-            split = 'noise'
-        elif ready_made:
-            split = 'testing'
-        elif official:
-            split = official.get(f'{word}/{path.stem}', 'training')
-        else:
-            split = speech_split(path.name)
         report.counts['speech', word, split] += 1
-        if not is_noise and not ready_made:
-            speaker, mark, _ = path.name.partition('_nohash_')
-            if not mark:
-                report.add('no speaker', path, 'expected <speaker>_nohash_<n>')
-            report.people['speech', split].add(speaker)
-        _check_clip(path, is_noise, word == speech_data.SILENCE_FOLDER, seen, report)
+        _check_clip(path, word, seen, report)
 
 
-def _check_clip(
-    path: Path, is_noise: bool, may_be_silent: bool, seen: dict[str, Path], report: Report
-) -> None:
+def _check_clip(path: Path, word: str, seen: dict[str, Path], report: Report) -> None:
     """Look at one audio file."""
     try:
-        samples, rate = soundfile.read(path, dtype='int16', always_2d=True)
-        promise = _wav_promise(path)
-    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
-        report.add('unreadable', path, str(error).splitlines()[0])
+        sound = read_sound(path)
+    except SoundFileError as error:
+        lacks = error.fault in (SoundFault.TRUNCATED, SoundFault.NOTHING)
+        report.add('truncated' if lacks else 'unreadable', path, str(error))
         return
-    seconds = len(samples) / rate
+    seconds = len(sound.frames) / sound.rate
     report.seconds['speech'] += seconds
-    if promise and promise[0] > promise[1] + 1:
-        report.add('truncated', path, f'{promise[1]} of {promise[0]} bytes are there')
-    elif seconds < SHORTEST_S:
+    if seconds < SHORTEST_S:
         report.add('truncated', path, f'only {seconds:.2f} s long')
-    if rate != speech_data.SAMPLE_RATE:
-        report.add('wrong rate', path, f'{rate} Hz; it will be resampled to 16000 Hz')
-    if samples.shape[1] != 1:
-        report.add('not mono', path, f'{samples.shape[1]} channels; they will be averaged')
-    peak = int(np.abs(samples.astype(np.int32)).max(initial=0))
+    for remark in sound.remarks:
+        report.add('odd sound', path, str(remark))
+    if sound.rate != SAMPLE_RATE:
+        report.add('wrong rate', path, f'{sound.rate} Hz; it will be resampled to 16000 Hz')
+    channels = sound.frames.shape[1]
+    if channels != 1:
+        cancels = any(remark.oddity is Oddity.CANCELLING for remark in sound.remarks)
+        fate = 'the loudest will be taken' if cancels else 'they will be averaged'
+        report.add('not mono', path, f'{channels} channels; {fate}')
+    peak = int(np.abs(sound.samples.astype(np.int32)).max(initial=0))
     report.levels['speech'].append(20.0 * np.log10(max(peak, 1) / 32768.0))
-    if is_noise:
+    if word == NOISE_FOLDER:
+        if seconds * SMALLEST_SHARE * SAMPLE_RATE < SHORTEST_NOISE:
+            report.add('short noise', path, f'{seconds:.1f} s; record at least 10 s')
         return
-    if peak < SILENT_PEAK and not may_be_silent:
+    if len(sound.samples) > CLIP_SAMPLES:
+        report.add('long', path, f'{seconds:.2f} s')
+    if peak < SILENT_PEAK and word != SILENCE_FOLDER:
         report.add('silent', path, f'the loudest sample is {peak} of 32768')
-    run = max(_longest_run(np.abs(channel.astype(np.int32)) >= 32767) for channel in samples.T)
+    full = np.abs(sound.frames.astype(np.int32)) >= 32767
+    run = max(_longest_run(channel) for channel in full.T)
     if run >= CLIPPED_RUN:
         report.add('clipped', path, f'{run} samples in a row at full scale')
     if peak:
-        digest = _digest(samples)
-        if digest in seen:
-            report.add('duplicate', path, f'equals {seen[digest]}')
-        else:
-            seen[digest] = path
+        _note_duplicate(path, sound.frames, seen, report)
 
 
-def _check_gestures(directory: Path, report: Report, progress: Progress) -> None:
+def _note_duplicate(path: Path, values: np.ndarray, seen: dict[str, Path], report: Report) -> None:
+    """Report a recording that was met before."""
+    digest = _digest(values)
+    if digest in seen:
+        report.add('duplicate', path, f'equals {printable(seen[digest])}')
+    seen.setdefault(digest, path)
+
+
+def _check_gestures(
+    directory: Path, report: Report, progress: Progress, labels: Sequence[str]
+) -> None:
     """Look through gesture recordings."""
-    folders = sorted(p for p in directory.iterdir() if p.is_dir())
-    files = []
-    for folder in folders:
-        own = sorted(folder.glob('subject_*/*.csv')) + sorted(folder.glob('subject_*/*.csv.gz'))
-        if not own:
-            report.add('empty class', folder, 'the folder holds no subject_<k>/<i>.csv')
-        files += own
+    folder = survey_gestures(directory, labels)
+    report.findings += folder.findings
     seen: dict[str, Path] = {}
-    for done, path in enumerate(files, 1):
-        if done % 50 == 0 or done == len(files):
-            progress(done, len(files))
-        match = re.fullmatch(r'subject_(\d+)', path.parent.name)
-        if not match:
-            report.add('no speaker', path, 'its folder is not of the form subject_<number>')
-            continue
-        split = gesture_split(int(match[1]))
-        report.counts['gestures', path.parent.parent.name, split] += 1
-        report.people['gestures', split].add(int(match[1]))
-        try:
-            time, motion, dropped = gesture_data.read_gesture(path)
-        except KwsImuError as error:
-            report.add('unreadable', path, str(error))
-            continue
-        report.seconds['gestures'] += float(time[-1])
-        if dropped:
-            share = 100.0 * dropped / (dropped + len(time))
-            report.add('corrupt rows', path, f'{dropped} rows ({share:.1f} %) are left out')
-        speed = np.abs(motion[:, 3:])
-        report.levels['gestures'].append(float(speed.max()))
-        stuck = int((speed >= 32767 * gesture_data.ANGULAR_VELOCITY_LSB).sum())
-        if stuck:
-            report.add('saturated', path, f'{stuck} gyroscope values at the end of the range')
-        rate = len(time) / max(float(time[-1]), 1e-3)
-        if not 40.0 <= rate <= 1000.0:
-            report.add('wrong rate', path, f'{rate:.0f} Hz on average; at least 40 Hz are needed')
-        _check_motion(path, motion, report)
-        digest = _digest(motion)
-        if digest in seen:
-            report.add('duplicate', path, f'equals {seen[digest]}')
-        else:
-            seen[digest] = path
+    read: list[tuple[int, str, np.ndarray, np.ndarray]] = []
+    for done, take in enumerate(folder.takes, 1):
+        if done % 50 == 0 or done == len(folder.takes):
+            progress(done, len(folder.takes))
+        report.counts['gestures', take.gesture, take.split] += 1
+        report.people['gestures', take.split].add(take.subject)
+        motion = _check_gesture(take.path, report)
+        if motion is not None:
+            read.append((take.subject, str(take.path), *motion))
+            _note_duplicate(take.path, motion[1], seen, report)
+    for file, finding in gesture_data.judge_gestures(read):
+        report.add('implausible', file, finding.sentence)
+
+
+def _check_gesture(path: Path, report: Report) -> tuple[np.ndarray, np.ndarray] | None:
+    """Look at one gesture recording; return its times and motion where it can be read."""
+    try:
+        time, motion, dropped = gesture_data.read_gesture(path)
+    except KwsImuError as error:
+        report.add('unreadable', path, str(error))
+        return None
+    report.seconds['gestures'] += float(time[-1])
+    if dropped:
+        share = 100.0 * dropped / (dropped + len(time))
+        report.add('corrupt rows', path, f'{dropped} rows ({share:.1f} %) are left out')
+    speed = np.abs(motion[:, 3:])
+    report.levels['gestures'].append(float(speed.max()))
+    stuck = int((speed >= 32767 * gesture_data.ANGULAR_VELOCITY_LSB).sum())
+    if stuck:
+        report.add('saturated', path, f'{stuck} gyroscope values at the end of the range')
+    rate = len(time) / max(float(time[-1]), 1e-3)
+    if not 40.0 <= rate <= 1000.0:
+        report.add('wrong rate', path, f'{rate:.0f} Hz on average; at least 40 Hz are needed')
+    _check_motion(path, motion, report)
+    return time, motion
 
 
 def _check_motion(path: Path, motion: np.ndarray, report: Report) -> None:
@@ -331,17 +312,14 @@ def _check_hapt(directory: Path, report: Report, progress: Progress) -> None:
         report.seconds['hapt'] += rows / activity_data.RATE_HZ
         report.levels['hapt'].append(float(np.nanmax(np.abs(angular), initial=0.0)))
         _check_motion(path, motion, report)
-        digest = _digest(motion)
-        if digest in seen:
-            report.add('duplicate', path, f'equals {seen[digest]}')
-        seen.setdefault(digest, path)
+        _note_duplicate(path, motion, seen, report)
     if labels.is_file():
         _check_labels(labels, lengths, report)
 
 
 def _check_labels(labels: Path, lengths: dict[int, int], report: Report) -> None:
     """Compare labels.txt with the recordings."""
-    for number, line in enumerate(labels.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(labels).splitlines(), 1):
         where = f'{labels}:{number}'
         try:
             experiment, _, activity, first, last = (int(value) for value in line.split())

@@ -9,18 +9,21 @@ a file holds of the recording before it.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import re
-from collections.abc import Sequence
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.data.splits import gesture_split
-from kws_imu_ros.lab.data.unreadable import leave_out
+from kws_imu_ros.errors import KwsImuError, printable
+from kws_imu_ros.imu.plausibility import MotionFinding, judge_motion
+from kws_imu_ros.lab.data.findings import leave_out, tell, tell_findings
+from kws_imu_ros.lab.data.folders import about_labels, survey_gestures, unread_below
+from kws_imu_ros.lab.data.text_files import read_text
 
 STANDARD_GRAVITY = 9.80665
 ACCELERATION_LSB = STANDARD_GRAVITY / 16384.0
@@ -68,11 +71,11 @@ def read_gesture(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
 
     """
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == '.gz' else raw).decode('utf-8', 'replace')
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise KwsImuError(f'{path} cannot be read ({error}); copy it again or remove it.') from None
-    lines = text.splitlines()
+        lines = read_text(path).splitlines()
+    except (OSError, EOFError, zlib.error) as error:
+        raise KwsImuError(
+            f'{printable(path)} cannot be read ({error}); copy it again or remove it.'
+        ) from None
     if not lines or not lines[0].lower().replace(' ', '').startswith('ax,ay,az,gx,gy,gz'):
         raise KwsImuError(
             f'{path} is not a gesture recording: its first line must name Ax,Ay,Az,Gx,Gy,Gz,...,'
@@ -156,63 +159,112 @@ def motion_span(time: np.ndarray, motion: np.ndarray) -> tuple[float, float]:
     return float(grid[active[0]]), float(grid[active[-1]])
 
 
-def load_gestures(directory: Path, split: str) -> list[GestureRecording]:
+def judge_gestures(
+    recordings: Iterable[tuple[int, str, np.ndarray, np.ndarray]],
+) -> list[tuple[str, MotionFinding]]:
+    """
+    Return which recordings cannot be those of a sensor that is worn as documented, and why.
+
+    An arm leans every which way in three seconds, so how the sensor is worn is judged by most of
+    what a person recorded.
+
+    Args:
+        recordings: subject, file, times in s (n,), motion (n, 6) in SI units.
+
+    """
+    found: list[tuple[int, str, MotionFinding]] = []
+    counts: Counter[int] = Counter()
+    worn_otherwise: Counter[int] = Counter()
+    for subject, file, time, motion in recordings:
+        findings = judge_motion(np.rint(time * 1e9).astype(np.int64), motion)
+        counts[subject] += 1
+        worn_otherwise[subject] += any(f.fault.sensor == 'mounting' for f in findings)
+        found += [(subject, file, finding) for finding in findings]
+    return [
+        (file, finding)
+        for subject, file, finding in found
+        if finding.fault.sensor != 'mounting' or 2 * worn_otherwise[subject] > counts[subject]
+    ]
+
+
+def load_gestures(
+    directory: Path, split: str, labels: Sequence[str] = ()
+) -> list[GestureRecording]:
     """
     Load the recordings of a split ('all' for every subject), in a fixed order.
 
     A recording that cannot be read is left out with a warning, for one bad file among thousands
     must not cost an hour of training; more than one in twenty is an error.
 
+    Args:
+        directory: holds a folder for each gesture.
+        split: whose recordings.
+        labels: of the network, by which folders that are spelt otherwise are told.
+
     Raises:
         KwsImuError: missing folder, nothing of that split, or too many unreadable files.
 
     """
-    if not directory.is_dir():
-        raise KwsImuError(
-            f'Gesture folder {directory} does not exist; give the folder of gestures.'
-        )
+    folder = survey_gestures(directory, labels)
     recordings = []
     unreadable: list[str] = []
-    for path in sorted(directory.glob('*/subject_*/*.csv*')):
-        match = re.fullmatch(r'subject_(\d+)', path.parent.name)
-        if not match or not path.name.endswith(('.csv', '.csv.gz')):
-            continue
-        subject = int(match[1])
-        if split not in ('all', gesture_split(subject)):
-            continue
+    for take in folder.of_split(split):
         try:
-            time, motion, dropped = read_gesture(path)
+            time, motion, dropped = read_gesture(take.path)
         except KwsImuError as error:
             unreadable.append(str(error))
             continue
         recordings.append(
             GestureRecording(
-                path.parent.parent.name,
-                subject,
-                str(path.relative_to(directory)),
+                take.gesture,
+                take.subject,
+                str(take.path.relative_to(directory)),
                 time,
                 motion,
                 *motion_span(time, motion),
                 dropped,
             )
         )
+    name = printable(directory)
     leave_out(
         unreadable,
         len(recordings) + len(unreadable),
-        f'{len(unreadable)} gesture recordings under {directory}',
+        f'{len(unreadable)} gesture recordings under {name}',
     )
     if not recordings:
+        unread = '' if folder.takes else unread_below(directory)
         raise KwsImuError(
-            f'{directory} holds no recordings of the {split} split in '
-            f'<gesture>/subject_<k>/<i>.csv layout; give another folder or --split all.'
+            f'{name} holds no recordings of the {split} split in '
+            '<gesture>/subject_<k>/<i>.csv layout'
+            + (f' (but {unread}, which are not read)' if unread else '')
+            + '; give another folder or --split all.'
         )
+    tell_findings(directory, about_labels(folder.findings, labels))
+    _tell_motion(name, recordings)
     return recordings
+
+
+def _tell_motion(name: str, recordings: Sequence[GestureRecording]) -> None:
+    """Tell how many rows were left out, and what motion no sensor measures as it is worn."""
+    dropped = sum(recording.dropped for recording in recordings)
+    if dropped:
+        rows = dropped + sum(len(recording.time) for recording in recordings)
+        files = sum(recording.dropped > 0 for recording in recordings)
+        tell(f'{name}: {dropped} of {rows} rows, in {files} recordings, are corrupt and left out')
+    counts: Counter[str] = Counter()
+    sentences: dict[str, str] = {}
+    judged = judge_gestures((r.subject, r.file, r.time, r.motion) for r in recordings)
+    for file, finding in judged:
+        counts[finding.fault.value] += 1
+        sentences.setdefault(finding.fault.value, f'{file}: {finding.sentence}')
+    for fault, count in counts.items():
+        tell(f'{name}: {count} of {len(recordings)} recordings are implausible: {sentences[fault]}')
 
 
 def gestures_digest(recordings: Sequence[GestureRecording]) -> str:
     """Return the sha256 hex digest over names and samples of the recordings."""
     digest = hashlib.sha256()
     for recording in recordings:
-        digest.update(recording.file.encode())
+        digest.update(os.fsencode(recording.file))
         digest.update(recording.motion.tobytes())
     return digest.hexdigest()

@@ -9,17 +9,25 @@ speech is not a command, for commands are spoken alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kws_imu_ros.audio.block import SAMPLE_RATE
+from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.data.speech_data import AUDIO_SUFFIXES, SAMPLE_RATE, read_audio
-from kws_imu_ros.lab.data.unreadable import leave_out
+from kws_imu_ros.lab.data.decoded_audio import (
+    Notes,
+    Progress,
+    content_key,
+    load_decoded,
+    read_all,
+    store_decoded,
+)
 
-Progress = Callable[[int, int], None]
 SHORTEST_S = 1.0
 
 
@@ -55,7 +63,11 @@ def list_running_speech(directory: Path) -> list[Path]:
         raise KwsImuError(
             f'Folder of running speech {directory} does not exist; give another, or none at all.'
         )
-    paths = sorted(p for p in directory.rglob('*') if p.suffix.lower() in AUDIO_SUFFIXES)
+    paths = sorted(
+        path
+        for path in directory.rglob('*')
+        if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith('.')
+    )
     if not paths:
         raise KwsImuError(
             f'{directory} holds no wav, flac or ogg recordings; give a folder of people talking.'
@@ -77,41 +89,38 @@ def load_running_speech(
 
     """
     paths = list_running_speech(directory)
-    key = hashlib.sha256()
-    for path in paths:
-        key.update(f'{path.relative_to(directory)} {path.stat().st_size}\n'.encode())
-    stored = cache / f'running_speech_{key.hexdigest()[:24]}.npy' if cache else None
-    if stored and stored.is_file():
-        samples = np.load(stored)
-    else:
-        samples = _read_all(paths, progress)
-        if stored:
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            np.save(stored, samples)
-    digest = hashlib.sha256(key.digest() + samples.tobytes()).hexdigest()
+    key = content_key(directory, paths)
+    stored = load_decoded(cache, f'running_speech_{key}')
+    samples, notes = stored or _join(paths, progress)
+    if not stored:
+        store_decoded(cache, f'running_speech_{key}', samples, notes)
+    notes.tell(len(paths), 'recordings of running speech')
+    if not len(samples):
+        raise KwsImuError(
+            f'None of the {len(paths)} recordings of running speech lasts {SHORTEST_S:g} s; give '
+            f'longer ones.'
+        )
+    digest = hashlib.sha256(_listing(directory, paths) + samples.tobytes()).hexdigest()
     parts = [path.relative_to(directory).parts for path in paths]
     folders = sorted({p[0] if len(p) > 1 else directory.resolve().name for p in parts})
     return RunningSpeech(samples, digest, tuple(folders), len(paths))
 
 
-def _read_all(paths: Sequence[Path], progress: Progress | None) -> np.ndarray:
-    parts = []
-    unreadable: list[str] = []
-    for i, path in enumerate(paths):
-        try:
-            audio = read_audio(path)
-        except KwsImuError as error:
-            unreadable.append(str(error))
-            continue
+def _listing(directory: Path, paths: Sequence[Path]) -> bytes:
+    """Return a digest over names and sizes, which the digest of the whole has always held."""
+    key = hashlib.sha256()
+    for path in paths:
+        key.update(os.fsencode(f'{path.relative_to(directory)} {path.stat().st_size}\n'))
+    return key.digest()
+
+
+def _join(paths: Sequence[Path], progress: Progress | None) -> tuple[np.ndarray, Notes]:
+    """Return all recordings that are long enough, end to end, int16 (n,), and what was met."""
+    parts = [np.zeros(0, np.int16)]
+
+    def use(_number: int, audio: np.ndarray) -> None:
         if len(audio) >= SHORTEST_S * SAMPLE_RATE:
             parts.append(audio)
-        if progress:
-            progress(i + 1, len(paths))
-    subject = f'{len(unreadable)} of {len(paths)} recordings of running speech'
-    leave_out(unreadable, len(paths), subject)
-    if not parts:
-        raise KwsImuError(
-            f'None of the {len(paths)} recordings of running speech lasts {SHORTEST_S:g} s; give '
-            f'longer ones.'
-        )
-    return np.concatenate(parts)
+
+    notes = read_all(paths, use, progress)
+    return np.concatenate(parts), notes

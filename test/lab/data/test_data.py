@@ -101,17 +101,17 @@ def test_speech_without_other_words_says_so(test_data):
 def test_broken_audio_names_the_file(test_data, tmp_path):
     (tmp_path / 'left').mkdir()
     (tmp_path / 'left' / 'a_nohash_0.ogg').write_bytes(b'OggS but not really')
-    with pytest.raises(KwsImuError, match=r'a_nohash_0\.ogg cannot be read as audio'):
+    with pytest.raises(KwsImuError, match=r'a_nohash_0\.ogg cannot be read'):
         load_speech(tmp_path, 'all', VOICE_LABELS)
 
 
-def test_one_broken_file_among_many_is_left_out(test_data, tmp_path, capsys):
+def test_one_broken_file_among_many_is_left_out(test_data, tmp_path, caplog):
     shutil.copytree(test_data / 'speech_commands', tmp_path / 's')
     (tmp_path / 's' / 'cat' / 'a_nohash_0.ogg').write_bytes(b'')
     whole = load_speech(test_data / 'speech_commands', 'all', VOICE_LABELS)
     found = load_speech(tmp_path / 's', 'all', VOICE_LABELS)
     assert np.array_equal(whole.samples, found.samples) and whole.digest == found.digest
-    assert 'left out' in capsys.readouterr().err
+    assert 'left out' in caplog.text
 
 
 def test_an_evaluation_needs_no_whole_vocabulary(test_data, tmp_path):

@@ -53,12 +53,12 @@ def test_a_folder_without_usable_speech_is_refused_in_one_sentence(talk, tmp_pat
         load_running_speech(talk)
 
 
-def test_one_broken_recording_among_many_is_left_out_with_a_word(talk, capsys):
+def test_one_broken_recording_among_many_is_left_out_with_a_word(talk, caplog):
     for number in range(20):
         soundfile.write(talk / f'{number}.wav', VOICED[:RATE], RATE)
     (talk / 'broken.flac').write_bytes(b'not audio')
     assert len(load_running_speech(talk).samples) == pytest.approx(25 * RATE, abs=200)
-    assert 'broken.flac' in capsys.readouterr().err
+    assert 'broken.flac' in caplog.text
 
 
 def test_everybody_is_thanked_once_and_the_unknown_by_the_name_of_their_folder():
