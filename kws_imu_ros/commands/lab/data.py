@@ -6,12 +6,14 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from kws_imu_ros.console.progress import make_progress
+from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data import data_fetch, running_speech_fetch
 from kws_imu_ros.resources import write_whole
 
@@ -102,10 +104,14 @@ def _check(args: argparse.Namespace) -> int:
     """Print counts and findings of a folder."""
     from kws_imu_ros.lab.data import data_check
 
+    labels = _shipped_labels()
     with make_progress() as bars:
         task = bars.add_task('read', note='')
         report = data_check.check(
-            args.directory, lambda done, total: bars.update(task, completed=done, total=total)
+            args.directory,
+            lambda done, total: bars.update(task, completed=done, total=total),
+            labels.get('voice', ()),
+            labels.get('gesture', ()),
         )
     print(data_check.to_text(report, None if args.all else 10))
     if args.json:
@@ -115,3 +121,13 @@ def _check(args: argparse.Namespace) -> int:
         data_check.plot(report, args.plot)
         print(f'Plot: {args.plot}')
     return 1 if report.findings else 0
+
+
+def _shipped_labels() -> Mapping[str, Sequence[str]]:
+    """Return the labels of the installed model by head, {} where there is none."""
+    from kws_imu_ros.model.bundle import find_bundle, load_bundle
+
+    try:
+        return load_bundle(find_bundle()).manifest.labels
+    except KwsImuError:
+        return {}  # Spelling cannot be judged; all else can.

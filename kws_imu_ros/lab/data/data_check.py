@@ -96,14 +96,20 @@ def detect_layout(directory: Path) -> str | None:
     return None
 
 
-def check(directory: Path, progress: Progress | None = None, labels: Sequence[str] = ()) -> Report:
+def check(
+    directory: Path,
+    progress: Progress | None = None,
+    words: Sequence[str] = (),
+    gestures: Sequence[str] = (),
+) -> Report:
     """
     Look through a folder.
 
     Args:
         directory: a folder of recordings, or of such folders.
         progress: called with (files done, files in all).
-        labels: of words and gestures; folders that are spelt otherwise are found.
+        words: labels of the voice; folders that are spelt otherwise are found.
+        gestures: labels of the hand, likewise.
 
     Raises:
         KwsImuError: the folder is missing, or holds nothing of a known layout.
@@ -113,8 +119,8 @@ def check(directory: Path, progress: Progress | None = None, labels: Sequence[st
         raise KwsImuError(f'{directory} is not a folder; give the folder of the recordings.')
     report = Report(directory)
     checks: dict[str, Callable[[Path, Report, Progress], None]] = {
-        'speech': functools.partial(_check_speech, labels=labels),
-        'gestures': functools.partial(_check_gestures, labels=labels),
+        'speech': functools.partial(_check_speech, labels=words),
+        'gestures': functools.partial(_check_gestures, labels=gestures),
         'hapt': _check_hapt,
         'har': _check_har,
     }

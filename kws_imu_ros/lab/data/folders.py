@@ -103,6 +103,11 @@ def entries(folder: Path) -> list[Path]:
     )
 
 
+def sound_files(folder: Path, below: bool = False) -> list[Path]:
+    """Return the recordings in a folder, or anywhere below it, sorted."""
+    return sorted(path for path in folder.glob('**/*' if below else '*') if _is_sound(path))
+
+
 def survey_speech(directory: Path, labels: Sequence[str] = ()) -> SpeechFolder:
     """
     Look through a folder of words in the layout of Speech Commands.
@@ -182,6 +187,8 @@ def likely_mistakes(
     """
     named = set(labels) - set(NO_FOLDERS)
     lacking = named - set(folders)
+    # Where most labels lack, the folder is of another vocabulary.
+    lacking = lacking if 2 * len(lacking) <= len(named) else set()
     plain = {_plain(label): label for label in named}
     found = []
     for folder in folders:

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from kws_imu_ros.audio.block import SAMPLE_RATE
-from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data.decoded_audio import (
     Notes,
@@ -27,6 +26,7 @@ from kws_imu_ros.lab.data.decoded_audio import (
     read_all,
     store_decoded,
 )
+from kws_imu_ros.lab.data.folders import sound_files
 
 SHORTEST_S = 1.0
 
@@ -63,11 +63,7 @@ def list_running_speech(directory: Path) -> list[Path]:
         raise KwsImuError(
             f'Folder of running speech {directory} does not exist; give another, or none at all.'
         )
-    paths = sorted(
-        path
-        for path in directory.rglob('*')
-        if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith('.')
-    )
+    paths = sound_files(directory, below=True)
     if not paths:
         raise KwsImuError(
             f'{directory} holds no wav, flac or ogg recordings; give a folder of people talking.'

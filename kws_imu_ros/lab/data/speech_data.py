@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_imu_ros.audio.block import SAMPLE_RATE
-from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES, read_audio_file
+from kws_imu_ros.audio.sound_file import read_audio_file
 from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.lab.data.decoded_audio import (
     Notes,
@@ -38,7 +38,6 @@ from kws_imu_ros.lab.data.folders import (
 __all__ = ['NOISE_FOLDER', 'SAMPLE_RATE', 'SILENCE_FOLDER', 'UNKNOWN_FOLDER', 'SpeechClips']
 
 CLIP_SAMPLES = 16000
-AUDIO_SUFFIXES = SOUND_SUFFIXES
 # Each background recording is cut in time: the split of its samples, by the share of its length.
 NOISE_SHARES = {'training': (0.0, 0.8), 'validation': (0.8, 0.9), 'testing': (0.9, 1.0)}
 # A part of a background recording that is shorter would be heard as a buzz when it is repeated.
@@ -125,6 +124,7 @@ def _clips_of(folder: SpeechFolder, split: str, labels: Sequence[str] = ()) -> l
             f'first is {printable(folder.missing[0])}; without knowing them nobody is kept apart: '
             'copy them, or take their lines out of the list.'
         )
+    tell_findings(folder.directory, about_labels(folder.findings, labels))
     clips = folder.of_split(split)
     if not clips:
         unread = '' if folder.clips else unread_below(folder.directory)
@@ -133,7 +133,6 @@ def _clips_of(folder: SpeechFolder, split: str, labels: Sequence[str] = ()) -> l
             'layout' + (f' (but {unread}, which are not read)' if unread else '')
             + '; give another folder or --split all.'
         )  # fmt: skip
-    tell_findings(folder.directory, about_labels(folder.findings, labels))
     return clips
 
 
@@ -245,9 +244,10 @@ def load_noise(directory: Path, split: str) -> list[np.ndarray]:
         audio = read_audio(path)
         part = audio[int(len(audio) * first) : int(len(audio) * last)]
         if len(part) < SHORTEST_NOISE:
+            part_s = f', of which {len(part) / SAMPLE_RATE:.2f} s are for {split}'
             short = (
-                f'{printable(path)} lasts {len(audio) / SAMPLE_RATE:.1f} s, of which '
-                f'{len(part) / SAMPLE_RATE:.2f} s are for {split}: too short for background noise; '
+                f'{printable(path)} lasts {len(audio) / SAMPLE_RATE:.1f} s'
+                f'{part_s if split in NOISE_SHARES else ""}: too short for background noise; '
                 'record at least 10 s'
             )
             tell(f'left out: {short}')

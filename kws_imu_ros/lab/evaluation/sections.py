@@ -196,7 +196,11 @@ class _Measurements:
     @functools.cached_property
     def recordings(self) -> list[GestureRecording]:
         """Return the split's gestures."""
-        return load_gestures(_needed(self.given.gestures, 'gestures'), self.given.split)
+        return load_gestures(
+            _needed(self.given.gestures, 'gestures'),
+            self.given.split,
+            self.bundle.manifest.labels['gesture'],
+        )
 
     @functools.cached_property
     def activity_recordings(self) -> list[ActivityRecording]:

@@ -20,8 +20,8 @@ from kws_imu_ros.audio.frontend import log_mel
 from kws_imu_ros.decision.smoothing import make_smoothers, smooth
 from kws_imu_ros.decision.table import VOICE_THRESHOLD, PolicyTable
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.lab.data.folders import sound_files
 from kws_imu_ros.lab.data.speech_data import (
-    AUDIO_SUFFIXES,
     CLIP_SAMPLES,
     SAMPLE_RATE,
     SpeechClips,
@@ -155,11 +155,7 @@ def list_streams(directory: Path) -> list[Path]:
         KwsImuError: the folder is missing or holds none.
 
     """
-    paths = (
-        sorted(p for p in directory.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES)
-        if directory.is_dir()
-        else []
-    )
+    paths = sound_files(directory) if directory.is_dir() else []
     if not paths:
         raise KwsImuError(
             f'{directory} holds no wav, flac or ogg recordings; give a folder of ordinary speech.'

@@ -76,7 +76,7 @@ def load_training_data(
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
         task = progress.add_task('reading motion', total=None, note='')
-        recordings = load_gestures(gestures, 'training')
+        recordings = load_gestures(gestures, 'training', recipe.gesture_labels)
         everyday = load_activities(activities, 'training') if activities else []
     present = {r.gesture for r in recordings}
     missing = [g for g in recipe.gesture_labels if g != 'none' and g not in present]
