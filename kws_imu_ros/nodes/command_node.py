@@ -40,6 +40,7 @@ from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.neighbours import (
+    Multiplexers,
     Neighbours,
     Twins,
     advise_velocity_type,
@@ -50,6 +51,8 @@ from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path, user_path
 
+# Zero, for as long as the emergency stop is engaged: a multiplexer lets it through above its lock.
+EMERGENCY_TOPIC = 'cmd_vel_emergency_stop'
 LONGEST_INTENT = 40
 # Names that are remembered for diagnostics; a sender of random names must not fill the memory.
 LONGEST_UNKNOWN_LIST = 20
@@ -176,6 +179,15 @@ class CommandNode(BaseNode):
             RELIABLE_QOS,
             remedy=functools.partial(advise_velocity_type, name=self.get_fully_qualified_name()),
             publishing=True,
+        )
+        self._zero_publisher = self.create_publisher(
+            self._velocity_type, EMERGENCY_TOPIC, RELIABLE_QOS
+        )
+        self._multiplexers = Multiplexers(
+            self,
+            velocity=self._topic,
+            lock='emergency_stopped',
+            zero=EMERGENCY_TOPIC,
         )
         self._twins = Twins(
             self, publishes='emergency_stopped', takes='fusion_alive', what='command node'
@@ -308,9 +320,11 @@ class CommandNode(BaseNode):
         if engage != self._controller.emergency_stopped:
             self.get_logger().warning(f'Emergency stop {"engaged" if engage else "released"}.')
         self._controller.emergency_stop(engage, self._now_ns())
-        self._emergency_publisher.publish(Bool(data=engage))
         if engage:
+            # Zero first: with it a multiplexer lets nobody else through, before the lock has come
+            # and after. And both go on: what is lost or overtaken comes again.
             self._publish(Velocity())
+        self._emergency_publisher.publish(Bool(data=engage))
 
     # Output
 
@@ -353,7 +367,7 @@ class CommandNode(BaseNode):
                 f'{fusions} fusion nodes command this robot; give each robot a ROS_DOMAIN_ID or a '
                 'namespace of its own.'
             )
-        warnings += [*self._base.look(), *self._twins.look()]
+        warnings += [*self._base.look(), *self._twins.look(), *self._multiplexers.look()]
         if not self._base.matching:
             warnings.append(f'The robot cannot move: {self._nobody_listens}')
         if self._last_refusal:
@@ -378,11 +392,15 @@ class CommandNode(BaseNode):
         return Report(f'The robot is {controller.state}.', warnings=warnings, values=values)
 
     def _publish(self, velocity: Velocity) -> None:
+        if self._controller.emergency_stopped:
+            velocity = Velocity()
         if self._stamped:
             stamp_ns = self.get_clock().now().nanoseconds
             message = velocity_to_stamped_message(velocity, stamp_ns, self._frame_id)
         else:
             message = velocity_to_message(velocity)
+        if self._controller.emergency_stopped:
+            self._zero_publisher.publish(message)
         self._velocity_publisher.publish(message)
 
     def _now_ns(self) -> int:

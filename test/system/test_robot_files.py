@@ -107,7 +107,10 @@ def test_twist_mux_knows_the_command_node():
     assert voice['timeout'] >= 3.0 * period
     lock = mux['locks']['emergency_stop']
     assert lock['topic'] == 'emergency_stopped'
-    assert lock['priority'] == 255
+    zero = mux['topics']['emergency_stop']
+    assert zero['topic'] == 'cmd_vel_emergency_stop'
+    assert zero['priority'] > lock['priority'] > mux['topics']['joystick']['priority']
+    assert zero['timeout'] >= 3.0 * period
 
 
 def test_whatever_is_killed_the_shipped_numbers_add_up_to_half_a_second():

@@ -253,6 +253,45 @@ class Twins:
         return sentences
 
 
+class Multiplexers:
+    """Multiplexers of velocities that are locked by the emergency stop but hear no zero then."""
+
+    def __init__(self, node: Node, *, velocity: str, lock: str, zero: str) -> None:
+        """
+        Look for multiplexers; `look` does the looking.
+
+        Args:
+            node: who looks.
+            velocity: name of the topic that is one of the multiplexer's inputs.
+            lock: name of the topic that locks it.
+            zero: name of the topic of zeros above the lock.
+
+        """
+        self._node = node
+        self._velocity, self._lock, self._zero = map(
+            node.resolve_topic_name, (velocity, lock, zero)
+        )
+        self._told: tuple[str, ...] = ()
+
+    def look(self) -> tuple[str, ...]:
+        """Return one sentence for each that is there now, and log those that are new."""
+        velocity, lock, zero = (
+            set(_node_names(self._node.get_subscriptions_info_by_topic(topic)))
+            for topic in (self._velocity, self._lock, self._zero)
+        )
+        sentences = tuple(
+            f'{name} takes {self._velocity} and is locked by {self._lock} but does not listen to '
+            f'{self._zero}: an emergency stop would be silence instead of zero, and a base without '
+            'a timeout of its own would drive on; take the topics of config/twist_mux.yaml.'
+            for name in sorted((velocity & lock) - zero - {_NAMELESS})
+        )
+        for sentence in sentences:
+            if sentence not in self._told:
+                self._node.get_logger().warning(sentence)
+        self._told = sentences
+        return sentences
+
+
 def type_name(message_type: type) -> str:
     """Return the name of a message class, such as 'std_msgs/msg/String'."""
     package, kind, *_ = message_type.__module__.split('.')
