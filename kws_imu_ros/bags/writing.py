@@ -20,6 +20,7 @@ import yaml
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 
 from kws_imu_ros.bags.reading import absolute, typestore
+from kws_imu_ros.bags.timing import ContinuingClock
 from kws_imu_ros.errors import KwsImuError
 
 _FLUSH_NS = 1_000_000_000
@@ -49,6 +50,7 @@ class BagWriter:
         self.message_count = 0
         self._compress = compress
         self._connections: dict[str, Any] = {}
+        self._clock = ContinuingClock()
         self._last_ns = 0
         self._flushed_ns: int | None = None
         self._spare = self.path / '.spare'
@@ -107,7 +109,8 @@ class BagWriter:
         Write a message.
 
         topic: one that was announced. data: CDR bytes. stamp_ns: time of recording; it never runs
-        backwards in a bag, so an earlier one than the last is raised to it.
+        backwards in a bag, so an earlier one than the last is raised to it, and after a clock that
+        was set back the time goes on.
 
         Raises:
             KwsImuError: the disk is full or gone; the bag is closed and holds what was written.
@@ -115,7 +118,7 @@ class BagWriter:
         """
         if self._writer is None:
             raise KwsImuError(f'Bag {self.path} is closed; start another recording.')
-        self._last_ns = max(stamp_ns, self._last_ns)
+        self._last_ns = max(self._clock.push(topic, stamp_ns), self._last_ns)
         try:
             self._writer.write(self._connections[absolute(topic)], self._last_ns, data)
             self.message_count += 1

@@ -69,6 +69,9 @@ class RecorderNode(BaseNode):
         self.dropped = 0
         self._reported = 0
         self._queue: queue.Queue = queue.Queue(_LONGEST_QUEUE)
+        simulated = self.get_parameter('use_sim_time').value
+        # Time now, less that of the steady clock.
+        self._start_ns = None if simulated else time.time_ns() - time.monotonic_ns()
         self._recorded: list[tuple[str, Any]] = []
         self._thread: threading.Thread | None = None
         self.writer: BagWriter | None = None
@@ -137,9 +140,20 @@ class RecorderNode(BaseNode):
         if self.error is not None:
             return
         try:
-            self._queue.put_nowait((topic, self.get_clock().now().nanoseconds, bytes(data)))
+            self._queue.put_nowait((topic, self._now_ns(), bytes(data)))
         except queue.Full:
             self.dropped += 1
+
+    def _now_ns(self) -> int:
+        """
+        Return the time of recording.
+
+        Counted from the start by a clock that nobody sets: a bag that was recorded while the
+        computer's was set lasts as long as the recording did. Simulated time is what it is.
+        """
+        if self._start_ns is None:
+            return self.get_clock().now().nanoseconds
+        return self._start_ns + time.monotonic_ns()
 
     def _write(self) -> None:
         while (item := self._queue.get()) is not None:

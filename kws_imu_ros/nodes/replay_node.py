@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rclpy.clock import Clock as SteadyClock
+from rclpy.clock import ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
@@ -26,16 +28,21 @@ from kws_imu_ros.bags.reading import (
     AUDIO_TYPE,
     IMU_TOPIC,
     IMU_TYPE,
+    BadMessages,
     RawMessage,
     absolute,
     read_raw,
+    sensor_content,
     sensor_topics,
     summarize_bag,
+    unreadable,
+    unusable_topics,
 )
-from kws_imu_ros.bags.timing import StampMapper
+from kws_imu_ros.bags.storage import CDR
+from kws_imu_ros.bags.timing import StampMapper, jump_sentence
 from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.messages.audio import audio_block_from_message, audio_block_to_message
+from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.messages.fields import time_from_message, time_to_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
@@ -45,6 +52,9 @@ from kws_imu_ros.resources import user_path
 
 _CLOCK_STEP_NS = 10_000_000
 _WAKE_S = 0.2
+# What gives simulated time may start later than the replay does.
+_CLOCK_PATIENCE_S = 20.0
+_TYPE_OF = {AUDIO_TOPIC: AUDIO_TYPE, IMU_TOPIC: IMU_TYPE}
 _QOS = {AUDIO_TYPE: AUDIO_QOS, IMU_TYPE: qos_profile_sensor_data}
 
 
@@ -118,11 +128,18 @@ class ReplayNode(BaseNode):
         self._duration_ns = summary.end_ns - summary.start_ns
         self._start_ns = summary.start_ns
         self._classes: dict[str, type] = {}
+        self._types: dict[str, str] = {}
         self._publishers_of: dict[str, Any] = {}
         for topic, target in self._targets.items():
-            found = summary.find(topic)
+            found = summary.find(topic, _TYPE_OF.get(target, ''))
             if found is None:
                 raise KwsImuError(f'Bag {self._bag} has no topic {topic} to play.')
+            if found.encoding != CDR:
+                raise KwsImuError(
+                    f'Topic {topic} of bag {self._bag} is in {found.encoding or "unknown"} '
+                    'encoding, which no topic of ROS carries; leave it out of the topics.'
+                )
+            self._types[topic] = found.type
             self._classes[topic] = message_class(found.type)
             self._publishers_of[topic] = self.create_publisher(
                 self._classes[topic], target, _QOS.get(found.type, RELIABLE_QOS)
@@ -130,14 +147,20 @@ class ReplayNode(BaseNode):
         self._clock_publisher = (
             self.create_publisher(Clock, '/clock', RELIABLE_QOS) if self._publish_clock else None
         )
+        for note in (*summary.notes, *unusable_topics(summary, audio_topic, imu_topic)):
+            self.get_logger().warning(note)
+        self._bad = BadMessages()
         self._stamps = StampMapper()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.finished: Future = Future()
         self.error: KwsImuError | None = None
         self.started_ns: int | None = None
-        # The playing thread does not wake the executor; whoever spins looks at `finished`.
-        self.create_timer(_WAKE_S, lambda: None)
+        # The playing thread does not wake the executor; whoever spins looks at `finished`. Steady,
+        # since simulated time may stand still for ever.
+        self.create_timer(
+            _WAKE_S, lambda: None, clock=SteadyClock(clock_type=ClockType.STEADY_TIME)
+        )
 
     @property
     def duration_s(self) -> float:
@@ -167,6 +190,7 @@ class ReplayNode(BaseNode):
     def _play(self, on_started: Callable[[int], None] | None) -> None:
         complete = False
         try:
+            self._wait_for_clock()
             self._wait_for_subscribers()
             while not self._stop.is_set():
                 self._play_once(on_started)
@@ -187,7 +211,10 @@ class ReplayNode(BaseNode):
         if on_started is not None:
             on_started(self.started_ns)
         clock_ns = self._start_ns
-        for message in read_raw(self._bag, list(self._targets)):
+        topics = list(self._targets)
+        for message in read_raw(self._bag, topics):
+            if message.type != self._types[message.topic]:
+                continue
             while self._clock_publisher is not None and clock_ns <= message.stamp_ns:
                 self._wait_until(started, clock_ns)
                 self._clock_publisher.publish(Clock(clock=time_to_message(clock_ns)))
@@ -195,9 +222,11 @@ class ReplayNode(BaseNode):
             self._wait_until(started, message.stamp_ns)
             if self._stop.is_set():
                 return
-            self._publishers_of[message.topic].publish(
-                message.data if self._keep_stamps else self._restamped(message)
-            )
+            playable = self._playable(message)
+            if playable is not None:
+                self._publishers_of[message.topic].publish(playable)
+        for sentence in self._bad.sentences(self._start_ns):
+            self.get_logger().warning(f'At the end of the bag: {sentence}')
 
     def _wait_until(self, started: int, stamp_ns: int) -> None:
         """Sleep until the moment of playing of a time of recording; wake at once on stop."""
@@ -208,34 +237,79 @@ class ReplayNode(BaseNode):
 
     def _wait_for_subscribers(self) -> None:
         deadline = time.monotonic() + self._patience_s
-        while time.monotonic() < deadline and not self._stop.is_set():
+        while time.monotonic() < deadline:
             if all(item.get_subscription_count() for item in self._publishers_of.values()):
                 return
-            self._stop.wait(0.02)
+            if self._stop.wait(0.02):
+                return
         for topic, publisher in self._publishers_of.items():
             if not publisher.get_subscription_count():
                 self.get_logger().warning(
                     f'Nobody listens on {self._targets[topic]}; it is played all the same.'
                 )
 
-    def _restamped(self, message: RawMessage) -> Any:
-        """Return the message with its own stamp, where it has one, moved to the time of playing."""
+    def _wait_for_clock(self) -> None:
+        """
+        Wait for simulated time, to which the stamps are moved, unless this node gives it.
+
+        Raises:
+            KwsImuError: no time comes.
+
+        """
+        if self._keep_stamps or self.get_clock().now().nanoseconds:
+            return
+        deadline = time.monotonic() + _CLOCK_PATIENCE_S
+        self.get_logger().warning(
+            'use_sim_time is true and no /clock comes yet; the bag waits for it.'
+        )
+        while not self.get_clock().now().nanoseconds:
+            if self._stop.wait(0.05):
+                return
+            if time.monotonic() > deadline:
+                raise KwsImuError(
+                    f'No /clock came within {_CLOCK_PATIENCE_S:g} s though use_sim_time is true; '
+                    'start what publishes it, let the bag publish it (publish_clock, `--clock`), '
+                    'or set use_sim_time to false.'
+                )
+
+    def _playable(self, message: RawMessage) -> Any:
+        """Return what to publish of a message of the bag, None where it cannot be used."""
         try:
             content = deserialize_message(message.data, self._classes[message.topic])
-        except Exception as error:
-            raise KwsImuError(
-                f'Bag {self._bag} holds a damaged message on {message.topic}; record it again.'
-            ) from error
-        if message.type == AUDIO_TYPE:
-            block = audio_block_from_message(content)
-            stamp_ns = self._stamps.map(message.topic, message.stamp_ns, block.stamp_ns)
-            return audio_block_to_message(replace(block, stamp_ns=stamp_ns))
-        if hasattr(content, 'header'):
+        except Exception as error:  # noqa: BLE001 A torn message fails in as many ways as it has bytes.
+            return self._left_out(message, unreadable(error))
+        if message.type in (AUDIO_TYPE, IMU_TYPE):
+            try:
+                sense = sensor_content(content, message.type)
+            except KwsImuError as error:
+                return self._left_out(message, str(error))
+            own_ns = sense.stamp_ns
+        elif hasattr(content, 'header'):
             own_ns = time_from_message(content.header.stamp)
-            stamp_ns = self._stamps.map(message.topic, message.stamp_ns, own_ns)
-            content.header.stamp = time_to_message(stamp_ns)
-            return content
-        return message.data
+        else:
+            return message.data
+        jumps = len(self._stamps.jumps.get(message.topic, ()))
+        stamp_ns = self._stamps.map(message.topic, message.stamp_ns, own_ns)
+        self._tell_of_jumps(message.topic, jumps)
+        if self._keep_stamps:
+            return message.data
+        if message.type == AUDIO_TYPE:
+            return audio_block_to_message(replace(sense, stamp_ns=stamp_ns))
+        content.header.stamp = time_to_message(stamp_ns)
+        return content
+
+    def _left_out(self, message: RawMessage, why: str) -> None:
+        """Count a message that cannot be used, as the offline replay does; tell the first."""
+        if self._bad.add(message.topic, message.stamp_ns, why):
+            at_s = (message.stamp_ns - self._start_ns) / 1e9
+            self.get_logger().warning(
+                f'A message on {message.topic} at {at_s:.2f} s of the bag cannot be used and is '
+                f'left out: {why}'
+            )
+
+    def _tell_of_jumps(self, topic: str, before: int) -> None:
+        for jump in self._stamps.jumps.get(topic, ())[before:]:
+            self.get_logger().warning(jump_sentence(topic, jump, self._start_ns))
 
 
 def main(args: list[str] | None = None) -> int:

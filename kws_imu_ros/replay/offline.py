@@ -11,18 +11,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.audio.block import AudioBlock
-from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, SensorMessage, read_sensors
-from kws_imu_ros.bags.timing import StampMapper
+from kws_imu_ros.bags.reading import (
+    AUDIO_TOPIC,
+    IMU_TOPIC,
+    BadMessages,
+    SensorMessage,
+    absolute,
+    read_sensors,
+    summarize_bag,
+    unusable_topics,
+)
+from kws_imu_ros.bags.timing import StampMapper, jump_sentence
 from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table
+from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.pipeline import FusionPipeline, Step
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
@@ -38,6 +49,8 @@ CONTROL_PERIOD_NS = 50_000_000
 HEALTH_PERIOD_NS = 1_000_000_000
 # After the last message the robot may go on for the life of its last command.
 LONGEST_TAIL_NS = 10_000_000_000
+# A sense whose last message lies this close to the end of a bag ended with it.
+END_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -110,14 +123,22 @@ def replay_offline(
     """
     Yield what happens when a bag is played, event by event and at last the summary.
 
+    A message that cannot be used is left out, counted and told in the summary's problems.
+
     pipeline, controller: newly made; they are used up. log: filled on the way, for a picture or a
     verdict.
 
     Raises:
-        KwsImuError: the bag cannot be read, or holds what the pipeline refuses.
+        KwsImuError: the bag cannot be read, or has neither sense.
 
     """
-    return replay_messages(read_sensors(bag, audio_topic, imu_topic), pipeline, controller, log)
+    summary = summarize_bag(bag)
+    bad = BadMessages()
+    notes = (*summary.notes, *unusable_topics(summary, audio_topic, imu_topic))
+    replay = _Replay(
+        pipeline, controller, log or RunLog(), (audio_topic, imu_topic), bad, notes, summary.end_ns
+    )
+    return replay.play(read_sensors(bag, audio_topic, imu_topic, bad))
 
 
 def replay_messages(
@@ -126,20 +147,35 @@ def replay_messages(
     controller: MotionController,
     log: RunLog | None = None,
 ) -> Iterator[ReplayEvent]:
-    """
-    Yield what happens when messages come in this order; see `replay_offline`.
-
-    Raises:
-        KwsImuError: a message is one that the pipeline refuses.
-
-    """
+    """Yield what happens when messages come in this order; see `replay_offline`."""
     return _Replay(pipeline, controller, log or RunLog()).play(messages)
 
 
 class _Replay:
     """The state of one replay."""
 
-    def __init__(self, pipeline: FusionPipeline, controller: MotionController, log: RunLog) -> None:
+    def __init__(
+        self,
+        pipeline: FusionPipeline,
+        controller: MotionController,
+        log: RunLog,
+        topics: tuple[str, str] = (AUDIO_TOPIC, IMU_TOPIC),
+        bad: BadMessages | None = None,
+        notes: Sequence[str] = (),
+        end_ns: int | None = None,
+    ) -> None:
+        """
+        Start at rest.
+
+        topics: names of audio and IMU, for people. bad: takes what the pipeline refuses, beside
+        what the reader does. notes: what is known of the bag already. end_ns: time of recording of
+        its last message, None where that is not known.
+        """
+        self._topics = topics
+        self._bad = BadMessages() if bad is None else bad
+        self._notes = tuple(notes)
+        self._end_ns = end_ns
+        self._newest_ns: dict[str, int] = {}
         self._pipeline = pipeline
         self._controller = controller
         self._log = log
@@ -150,7 +186,7 @@ class _Replay:
         self._velocity = Velocity()
         self._state = MotionState.STANDING
         self._moved_ns = 0
-        self._sentences: tuple[str, ...] = ()
+        self._told: set[str] = set()
         labels = pipeline.labels
         self._voice_labels, self._gesture_labels = labels['voice'], labels['gesture']
 
@@ -181,13 +217,18 @@ class _Replay:
 
     def _push(self, message: SensorMessage) -> list[Step]:
         content = message.content
-        topic = AUDIO_TOPIC if isinstance(content, AudioBlock) else IMU_TOPIC
+        topic = self._topics[0 if isinstance(content, AudioBlock) else 1]
+        self._newest_ns[topic] = message.stamp_ns
         stamp_ns = self._stamps.map(topic, message.stamp_ns, content.stamp_ns)
         if stamp_ns != content.stamp_ns:
             content = replace(content, stamp_ns=stamp_ns)
-        if isinstance(content, AudioBlock):
-            return self._pipeline.push_audio(content)
-        return self._pipeline.push_imu(content, message.stamp_ns)
+        try:
+            if isinstance(content, AudioBlock):
+                return self._pipeline.push_audio(content)
+            return self._pipeline.push_imu(content, message.stamp_ns)
+        except KwsImuError as error:
+            self._bad.add(topic, message.stamp_ns, str(error))
+            return []
 
     def _take(self, step: Step, now_ns: int) -> Iterator[ReplayEvent]:
         log = self._log
@@ -241,11 +282,41 @@ class _Replay:
                 },
             )
 
+    def _problems(self, now_ns: int) -> list[str]:
+        """Return what is wrong so far, one sentence each."""
+        start_ns = self._log.start_ns or 0
+        jumps = [
+            jump_sentence(absolute(topic), jump, start_ns)
+            for topic, found in self._stamps.jumps.items()
+            for jump in found
+        ]
+        health = self._pipeline.health
+        audio, imu = (self._ended(topic, now_ns) for topic in self._topics)
+        health = replace(
+            health,
+            audio_present=health.audio_present or audio,
+            imu_present=health.imu_present or imu,
+        )
+        told = ' '.join((*self._notes, *self._bad.sentences(start_ns)))
+        audio_topic, imu_topic = (f' {absolute(topic)} ' for topic in self._topics)
+        sentences = health.sentences(
+            audio_explained=health.audio_blocks == 0 and audio_topic in told,
+            imu_explained=health.imu.received == 0 and imu_topic in told,
+        )
+        return [*self._notes, *self._bad.sentences(start_ns), *jumps, *sentences]
+
+    def _ended(self, topic: str, now_ns: int) -> bool:
+        """Return whether a sense fell silent because the bag ends."""
+        end_ns = now_ns if self._end_ns is None else self._end_ns
+        return end_ns - self._newest_ns.get(topic, end_ns) < END_NS
+
     def _look_after_health(self, now_ns: int) -> Iterator[ReplayEvent]:
-        sentences = self._pipeline.health.sentences()
-        if sentences != self._sentences:
-            self._sentences = sentences
-            yield self._event(now_ns, 'health', {'problems': list(sentences)})
+        """Tell what has gone wrong or come right, but not each time that a count grows."""
+        problems = self._problems(now_ns)
+        told = {re.sub(r'[-+]?\d[\d.]*', '0', sentence) for sentence in problems}
+        if told != self._told:
+            self._told = told
+            yield self._event(now_ns, 'health', {'problems': problems})
 
     def _summary(self, end_ns: int) -> ReplayEvent:
         log = self._log
@@ -262,7 +333,7 @@ class _Replay:
                 'commands': dict(sorted(commands.items())),
                 'distance_m': round(log.distance(), 6),
                 'pose': _rounded(asdict(self._pose)),
-                'problems': list(health.sentences()),
+                'problems': self._problems(end_ns),
                 'posteriors_sha256': self._digest.hexdigest(),
             },
         )

@@ -17,13 +17,13 @@ from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import (
     AUDIO_TYPE,
     IMU_TYPE,
+    BadMessages,
     read_raw,
     read_sensors,
     sensor_topics,
     summarize_bag,
     typestore,
 )
-from kws_imu_ros.bags.timing import StampMapper
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.messages.audio import audio_block_to_message
@@ -219,14 +219,6 @@ def test_a_bag_that_may_not_be_read_is_refused(tmp_path: Path):
     assert_one_sentence(info.value)
 
 
-def test_metadata_that_is_no_metadata_is_refused(tmp_path: Path):
-    bag = write_bag(tmp_path / 'bag')
-    (bag / 'metadata.yaml').write_text('rosbag2_bagfile_information: [1, 2]')
-    with pytest.raises(KwsImuError, match='damaged') as info:
-        summarize_bag(bag)
-    assert_one_sentence(info.value)
-
-
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 @pytest.mark.parametrize('share', [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_a_truncated_bag_is_refused(tmp_path: Path, storage: StoragePlugin, share: float):
@@ -241,15 +233,6 @@ def test_a_truncated_bag_is_refused(tmp_path: Path, storage: StoragePlugin, shar
         # The end of a sqlite3 file may be padding.
         assert storage is StoragePlugin.SQLITE3
         assert len(messages) == 20
-
-
-def test_messages_that_the_metadata_promises_must_be_there(tmp_path: Path):
-    bag = write_bag(tmp_path / 'bag')
-    metadata = bag / 'metadata.yaml'
-    metadata.write_text(metadata.read_text().replace('message_count: 10', 'message_count: 12'))
-    with pytest.raises(KwsImuError, match='4 messages are missing') as info:
-        list(read_sensors(bag))
-    assert_one_sentence(info.value)
 
 
 @pytest.fixture(scope='module')
@@ -276,7 +259,7 @@ def test_a_bag_with_flipped_bytes_is_read_or_refused_in_a_sentence(
         assert '\n' not in str(error)
 
 
-def test_a_message_that_is_no_audio_of_ours_is_refused(tmp_path: Path):
+def test_a_message_that_is_no_audio_of_ours_is_left_out(tmp_path: Path):
     messages = BagMessages(typestore())
     foreign = messages.make(
         AUDIO_TYPE,
@@ -286,21 +269,13 @@ def test_a_message_that_is_no_audio_of_ours_is_refused(tmp_path: Path):
     with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection('/audio', AUDIO_TYPE, typestore=typestore())
         writer.write(connection, 0, typestore().serialize_cdr(foreign, AUDIO_TYPE))
-    with pytest.raises(KwsImuError, match='dimensions') as info:
-        list(read_sensors(tmp_path / 'bag'))
-    assert_one_sentence(info.value)
+    bad = BadMessages()
+    assert list(read_sensors(tmp_path / 'bag', bad=bad)) == []
+    (sentence,) = bad.sentences(0)
+    assert sentence.startswith('1 message on /audio could not be used')
+    assert 'dimensions' in sentence
 
 
 def test_a_copy_under_another_name_is_the_same_bag(tmp_path: Path):
     shutil.copytree(DEMO, tmp_path / 'copy')
     assert summarize_bag(tmp_path / 'copy').topics == summarize_bag(DEMO).topics
-
-
-def test_stamps_move_together_and_a_foreign_clock_moves_to_where_it_was_recorded():
-    stamps = StampMapper(offset_ns=100 * SECOND_NS)
-    assert stamps.map('audio', 50, 40) == 100 * SECOND_NS + 40
-    assert stamps.map('audio', 70, 60) == 100 * SECOND_NS + 60
-    # A board that counts from its power-up: first message at its time of recording, then spacing.
-    recorded = 1000 * SECOND_NS
-    assert stamps.map('imu', recorded, 7) == recorded + 100 * SECOND_NS
-    assert stamps.map('imu', recorded + 999, 17) == recorded + 100 * SECOND_NS + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_damage_inside_a_bag_ends_the_process_with_a_sentence(bag: Path, process
     file = bag / 'bag.mcap'
     data = bytearray(file.read_bytes())
     # A message inside the first chunk gets an impossible length.
-    where = data.index(b'\x05', 5000)
+    record = re.search(rb'\x05..\x00{6}[\x01-\x03]\x00', data[5000:], re.DOTALL)
+    where = 5000 + record.start()
     data[where + 1 : where + 9] = b'\xff' * 8
     file.write_bytes(bytes(data))
     options = ['--ros-args', '-p', f'bag:={bag}', '-p', 'wait_for_subscribers:=0.0']
@@ -168,6 +170,29 @@ def test_damage_inside_a_bag_ends_the_process_with_a_sentence(bag: Path, process
     assert child.wait() == 2
     assert 'damaged' in child.output
     assert 'Traceback' not in child.output
+
+
+def test_messages_that_cannot_be_used_are_left_out_and_told(bag: Path, tmp_path: Path, processes):
+    torn = tmp_path / 'torn'
+    with BagWriter(torn) as writer:
+        for number, raw in enumerate(read_raw(bag, ['audio', 'imu/data_raw'])):
+            writer.add_topic(raw.topic, raw.type)
+            data = raw.data[: len(raw.data) // 2] if number in (10, 11, 31) else raw.data
+            writer.write(raw.topic, raw.stamp_ns, data)
+    options = ['--ros-args', '-p', f'bag:={torn}', '-p', 'wait_for_subscribers:=0.0']
+    child = processes.start('-m', 'kws_imu_ros.nodes.replay_node', *options)
+    assert child.wait() == 0
+    assert '1 message on /audio could not be used' in child.output
+    assert '2 messages on /imu/data_raw could not be used' in child.output
+
+
+def test_simulated_time_that_never_comes_is_told_and_does_not_hold_the_process(
+    bag: Path, processes
+):
+    options = ['--ros-args', '-p', f'bag:={bag}', '-p', 'use_sim_time:=true']
+    child = processes.start('-m', 'kws_imu_ros.nodes.replay_node', *options)
+    assert child.wait_for('no /clock comes')
+    assert child.stop() == 0
 
 
 def test_what_is_played_is_recorded_byte_for_byte(
