@@ -91,6 +91,11 @@ class Section:
             return self.wrong(name, problem)
         return self.wrong('', f'cannot be: {str(error).rstrip(".")}')
 
+    @property
+    def source(self) -> str:
+        """Return what errors call the file."""
+        return self._source.name
+
     def names(self) -> list[str]:
         """Return the names in the order of the file."""
         return list(self._values)

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class PolicyTable:
 
     Times are in integer nanoseconds, thresholds are posteriors from 0 to 1. voice_offset and
     gesture_offset are added to the thresholds of words and gestures; they are not in the file but
-    set live, to make the robot calmer or keener.
+    set live, to make the robot calmer or keener. source: the file, for errors.
     """
 
     voice_hops: int
@@ -120,6 +120,7 @@ class PolicyTable:
     disabled: tuple[Rule, ...] = ()
     voice_offset: float = 0.0
     gesture_offset: float = 0.0
+    source: str = field(default='The policy', compare=False)
 
     def check_labels(self, labels: Mapping[str, Sequence[str]], source: str = 'The policy') -> None:
         """
@@ -309,6 +310,7 @@ def _read_table(top: Section) -> PolicyTable:
         directions=top.words('directions'),
         sentences=sentences,
         disabled=disabled,
+        source=top.source,
     )
     for name in (*table.alone, *table.stop_gestures):
         if name not in table.meanings:

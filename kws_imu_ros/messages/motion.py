@@ -9,8 +9,18 @@ import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.factory import ROS, MessageFactory
-from kws_imu_ros.messages.fields import header_message, quaternion, time_from_message, vector
+from kws_imu_ros.messages.fields import (
+    header_message,
+    key_values,
+    quaternion,
+    time_from_message,
+    vector,
+)
+from kws_imu_ros.motion.profiles import IntentEffects
 from kws_imu_ros.motion.velocity import Pose, Velocity
+
+# What an intent does, in `motion_table`.
+STOPS, MOVES = 'stops', 'moves'
 
 
 def velocity_to_message(velocity: Velocity, messages: MessageFactory = ROS) -> Any:
@@ -127,4 +137,25 @@ def joint_state_to_message(
         velocity=messages.sequence(np.asarray(velocities, np.float64)),
         # Not empty: serializers disagree on the padding of an empty sequence of float64.
         effort=messages.sequence(np.zeros(len(names))),
+    )
+
+
+def effects_to_message(effects: IntentEffects, messages: MessageFactory = ROS) -> Any:
+    """Return what a motion table does as diagnostic_msgs/DiagnosticStatus, a value an intent."""
+    return messages.make(
+        'diagnostic_msgs/msg/DiagnosticStatus',
+        level=messages.octet(0),
+        name='motion_table',
+        message=effects.source,
+        hardware_id='',
+        values=key_values(
+            {intent: STOPS if stops else MOVES for intent, stops in effects.stops.items()}, messages
+        ),
+    )
+
+
+def effects_from_message(message: Any) -> IntentEffects:
+    """Return a diagnostic_msgs/DiagnosticStatus of the topic `motion_table` as what it does."""
+    return IntentEffects(
+        str(message.message), {str(pair.key): pair.value == STOPS for pair in message.values}
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -52,6 +52,18 @@ Profile = Drive | Resume | Scale | Stop
 
 
 @dataclass(frozen=True)
+class IntentEffects:
+    """
+    What a motion table does, for those who decide.
+
+    source: its file. stops: each intent that it knows, and whether that stops the robot.
+    """
+
+    source: str
+    stops: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
 class MotionTable:
     """
     Everything that config/motion.yaml says.
@@ -63,6 +75,7 @@ class MotionTable:
     command_lifetime: s after which a command has lost its effect.
     fusion_timeout: s without a sign of life of fusion before the robot is stopped.
     max_clock_skew: s that a command may come from the future before it is refused.
+    source: the file, for errors.
     """
 
     intents: Mapping[str, str]
@@ -73,6 +86,14 @@ class MotionTable:
     command_lifetime: float
     fusion_timeout: float
     max_clock_skew: float
+    source: str = field(default='The motion table', compare=False)
+
+    def effects(self) -> IntentEffects:
+        """Return what the policy's side must know of this table."""
+        stops = {
+            intent: isinstance(self.profiles[name], Stop) for intent, name in self.intents.items()
+        }
+        return IntentEffects(self.source, MappingProxyType(stops))
 
     def profile(self, intent: str) -> Profile | None:
         """Return the profile of an intent, or None where the table does not know it."""
@@ -123,6 +144,7 @@ def _read_table(top: Section) -> MotionTable:
         command_lifetime=command_lifetime,
         fusion_timeout=safety.number('fusion_timeout', 0.05, 5.0),
         max_clock_skew=safety.number('max_clock_skew', 0.0, 10.0),
+        source=top.source,
     )
 
 

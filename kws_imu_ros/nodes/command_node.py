@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -32,7 +33,11 @@ from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.decision import intent_from_message
 from kws_imu_ros.messages.heartbeat import heartbeat_from_message
-from kws_imu_ros.messages.motion import velocity_to_message, velocity_to_stamped_message
+from kws_imu_ros.messages.motion import (
+    effects_to_message,
+    velocity_to_message,
+    velocity_to_stamped_message,
+)
 from kws_imu_ros.motion.controller import CommandOutcome, MotionController, MotionState
 from kws_imu_ros.motion.limits import AxisLimits, VelocityLimits
 from kws_imu_ros.motion.profiles import MotionTable, load_motion_table
@@ -47,7 +52,7 @@ from kws_imu_ros.nodes.runtime.neighbours import (
     type_name,
 )
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
-from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.qos import EMERGENCY_STOPPED_QOS, MOTION_TABLE_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path, user_path
 
@@ -196,6 +201,11 @@ class CommandNode(BaseNode):
         self._emergency_publisher = self.create_publisher(
             Bool, 'emergency_stopped', EMERGENCY_STOPPED_QOS
         )
+        # Latched: fusion compares it with its policy, whichever of the two comes first.
+        self._table_publisher = self.create_publisher(
+            DiagnosticStatus, 'motion_table', MOTION_TABLE_QOS
+        )
+        self._table_publisher.publish(effects_to_message(table.effects()))
         self.create_subscription(String, 'command', self._command_callback(), RELIABLE_QOS)
         self.create_subscription(
             UInt32, 'fusion_alive', self._on_fusion_alive, qos_profile_sensor_data

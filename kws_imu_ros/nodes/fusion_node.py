@@ -23,9 +23,10 @@ from sensor_msgs.msg import Imu
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
 from kws_imu_ros.configuration.declaration import Declaration
+from kws_imu_ros.decision.agreement import check_stop, doubts
 from kws_imu_ros.decision.decision import Outcome
 from kws_imu_ros.decision.policy import Policy
-from kws_imu_ros.decision.table import load_table, with_offsets
+from kws_imu_ros.decision.table import PolicyTable, load_table, with_offsets
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.config import PipelineConfig
 from kws_imu_ros.fusion.health import PipelineHealth
@@ -35,14 +36,16 @@ from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import decision_to_message, intent_to_message
 from kws_imu_ros.messages.heartbeat import LOST_SENSE, heartbeat_to_message
 from kws_imu_ros.messages.imu import imu_sample_from_message
+from kws_imu_ros.messages.motion import effects_from_message
 from kws_imu_ros.messages.posterior import posterior_to_message
 from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.model.outputs import Posteriors
+from kws_imu_ros.motion.profiles import IntentEffects
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
 from kws_imu_ros.nodes.runtime.neighbours import AdaptingSubscription, Neighbours
-from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, MOTION_TABLE_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
 
@@ -132,6 +135,7 @@ class FusionNode(BaseNode):
         )
         self._interpreter = _TimedInterpreter(load_bundle(find_bundle(model)), runtime, threads=1)
         self._labels = self._interpreter.manifest.labels
+        self._effects: IntentEffects | None = None  # Of the command node's motion table.
         self._sample_rate = self._interpreter.manifest.front_end.sample_rate
         self._pipeline = FusionPipeline(
             self._interpreter,
@@ -177,6 +181,9 @@ class FusionNode(BaseNode):
         self._imu_neighbours = Neighbours(
             self, 'imu/data_raw', Imu, qos_profile_sensor_data, remedy=_advise_imu
         )
+        self.create_subscription(
+            DiagnosticStatus, 'motion_table', self._on_motion_table, MOTION_TABLE_QOS
+        )
         # Steady: whoever watches over this node must not be misled by a paused simulation.
         self.create_timer(
             ALIVE_PERIOD_S, self._on_alive_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -207,12 +214,34 @@ class FusionNode(BaseNode):
             return SetParametersResult(successful=True)
         try:
             policy = self._load_policy(path, *offsets)
+            self._compare_tables(policy.table, self._effects)
         except KwsImuError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._policy_file, self._offsets = path, offsets
         self._pipeline.set_policy(policy)
         self.get_logger().info('The policy was changed.')
         return SetParametersResult(successful=True)
+
+    def _on_motion_table(self, message: DiagnosticStatus) -> None:
+        """
+        Compare the command node's table with the policy.
+
+        Raises:
+            KwsImuError: what means stop would not stop the robot. That ends this node, without
+                whose heartbeat the robot stands.
+
+        """
+        effects = effects_from_message(message)
+        self._compare_tables(self._pipeline.policy.table, effects)
+        self._effects = effects
+
+    def _compare_tables(self, table: PolicyTable, effects: IntentEffects | None) -> None:
+        """Warn of what the tables disagree on; raise KwsImuError where stop would not stop."""
+        if effects is None:
+            return
+        check_stop(table, effects.stops, effects.source)
+        for sentence in doubts(table, self._labels, effects.stops, effects.source):
+            self.get_logger().warning(sentence)
 
     # Inputs
 

@@ -30,6 +30,7 @@ from kws_imu_ros.bags.reading import (
     unusable_topics,
 )
 from kws_imu_ros.bags.timing import StampMapper, jump_sentence
+from kws_imu_ros.decision.agreement import check_stop, doubts
 from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import load_table
@@ -129,7 +130,8 @@ def replay_offline(
     verdict.
 
     Raises:
-        KwsImuError: the bag cannot be read, or has neither sense.
+        KwsImuError: the bag cannot be read or has neither sense, or stop would not stop the robot
+            by the tables of policy and motion.
 
     """
     summary = summarize_bag(bag)
@@ -147,7 +149,13 @@ def replay_messages(
     controller: MotionController,
     log: RunLog | None = None,
 ) -> Iterator[ReplayEvent]:
-    """Yield what happens when messages come in this order; see `replay_offline`."""
+    """
+    Yield what happens when messages come in this order; see `replay_offline`.
+
+    Raises:
+        KwsImuError: stop would not stop the robot by the tables of policy and motion.
+
+    """
     return _Replay(pipeline, controller, log or RunLog()).play(messages)
 
 
@@ -189,8 +197,13 @@ class _Replay:
         self._told: set[str] = set()
         labels = pipeline.labels
         self._voice_labels, self._gesture_labels = labels['voice'], labels['gesture']
+        table, effects = pipeline.policy.table, controller.table.effects()
+        check_stop(table, effects.stops, effects.source)
+        self._doubts = doubts(table, labels, effects.stops, effects.source)
 
     def play(self, messages: Iterable[SensorMessage]) -> Iterator[ReplayEvent]:
+        if self._doubts:
+            yield ReplayEvent(0, 'health', {'problems': self._doubts})
         now_ns = control_ns = 0
         health_ns = HEALTH_PERIOD_NS
         for message in messages:

@@ -34,6 +34,8 @@ from kws_imu_ros.messages.heartbeat import (
 )
 from kws_imu_ros.messages.imu import imu_sample_from_message, imu_sample_to_message
 from kws_imu_ros.messages.motion import (
+    effects_from_message,
+    effects_to_message,
     joint_state_to_message,
     odometry_from_message,
     odometry_to_message,
@@ -43,6 +45,7 @@ from kws_imu_ros.messages.motion import (
     velocity_to_stamped_message,
 )
 from kws_imu_ros.messages.posterior import posterior_from_message, posterior_to_message
+from kws_imu_ros.motion.profiles import IntentEffects
 from kws_imu_ros.motion.velocity import Pose, Velocity
 
 rclpy_serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not installed')
@@ -369,6 +372,12 @@ def test_odometry_comes_back_as_it_went(messages, x: float, y: float, yaw: float
     assert (pose.x, pose.y) == (x, y)
     assert pose.yaw == pytest.approx(yaw, abs=1e-9)
     assert velocity == Velocity(0.1, -0.2)
+
+
+@FACTORIES
+def test_what_a_motion_table_does_comes_back_as_it_went(messages):
+    effects = IntentEffects('The motion table my.yaml', {'stop': True, 'left': False})
+    assert effects_from_message(effects_to_message(effects, messages)) == effects
 
 
 @FACTORIES

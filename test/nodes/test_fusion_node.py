@@ -13,6 +13,7 @@ import soundfile
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
@@ -26,6 +27,7 @@ from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.decision import decision_from_message
 from kws_imu_ros.messages.imu import imu_sample_to_message
 from kws_imu_ros.messages.posterior import posterior_from_message
+from kws_imu_ros.nodes.command_node import CommandNode
 from kws_imu_ros.nodes.fusion_node import FusionNode
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS
 
@@ -33,6 +35,7 @@ RATE = 16000
 BLOCK = 320
 SECOND_NS = 1_000_000_000
 POLICY = Path(__file__).resolve().parents[2] / 'config' / 'policy.yaml'
+MOTION = POLICY.with_name('motion.yaml')
 
 
 @pytest.fixture
@@ -321,6 +324,61 @@ def test_a_policy_that_does_not_fit_is_refused_and_the_old_one_stays(probe, fusi
     assert not result.successful
 
 
+def command_node(context, motion_file: Path) -> CommandNode:
+    """Return a command node with a motion table of its own."""
+    parameter = Parameter('motion_file', value=str(motion_file))
+    return CommandNode(context=context, parameter_overrides=[parameter])
+
+
+def test_a_policy_in_which_stop_does_not_stop_is_refused_while_it_runs(
+    ros_context, probe, fusion, tmp_path
+):
+    command = command_node(ros_context, MOTION)
+    probe.add_node(command)
+    try:
+        assert probe.spin_until(lambda: fusion._effects is not None)
+        wrong = tmp_path / 'left.yaml'
+        wrong.write_text(POLICY.read_text().replace('  intent: stop\n', '  intent: left\n'))
+        (result,) = set_parameters(probe, fusion, policy_file=str(wrong))
+        assert not result.successful
+        assert "'intents.left' does not lead to a profile with stop: true" in result.reason
+        assert 'left.yaml' in result.reason
+        assert 'motion.yaml' in result.reason
+        assert fusion._pipeline.policy.table.stop_intent == 'stop'
+        (result,) = set_parameters(probe, fusion, policy_file=str(POLICY))
+        assert result.successful
+    finally:
+        command.destroy_node()
+
+
+def test_a_motion_table_in_which_stop_does_not_stop_ends_it(ros_context, probe, fusion, tmp_path):
+    table = tmp_path / 'halt.yaml'
+    table.write_text(MOTION.read_text().replace('  stop: stop\n', '  halt: stop\n'))
+    command = command_node(ros_context, table)
+    probe.add_node(command)
+    try:
+        with pytest.raises(KwsImuError, match=r"halt\.yaml: there is no intent 'stop', but in the"):
+            probe.spin_until(lambda: fusion._effects is not None)
+    finally:
+        command.destroy_node()
+
+
+def test_meanings_that_the_motion_table_lacks_are_told_at_the_start(
+    ros_context, probe, fusion, tmp_path
+):
+    table = tmp_path / 'lacks.yaml'
+    table.write_text(MOTION.read_text().replace('  left: left\n', ''))
+    logs = probe.record(Log, '/rosout')
+    command = command_node(ros_context, table)
+    probe.add_node(command)
+    try:
+        assert probe.spin_until(
+            lambda: [log for log in logs if "The policy can mean 'left'" in log.msg]
+        )
+    finally:
+        command.destroy_node()
+
+
 @pytest.mark.parametrize(('name', 'value'), [('model', 'x'), ('hop_ms', 20), ('runtime', 'litert')])
 def test_what_shapes_the_node_is_read_only(probe, fusion, name: str, value):
     (result,) = set_parameters(probe, fusion, **{name: value})
@@ -369,6 +427,7 @@ def test_as_a_process_it_ends_with_one_sentence_and_status_2(processes, bundle_d
     assert child.wait() == 2
     assert len(child.output.strip().splitlines()) == 1
     assert 'this is not JSON' in child.output
+    assert 'manifest.json' in child.output
 
 
 def test_as_a_process_it_ends_cleanly_when_told_to(processes, bundle_directory):

@@ -172,3 +172,16 @@ def test_what_was_expected_and_did_not_happen_fails(tmp_path: Path, bundle_direc
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(KwsImuError):
         load_pipeline(str(tmp_path / 'nothing'))
+
+
+def test_tables_in_which_stop_does_not_stop_are_not_replayed(bundle_directory, tmp_path):
+    motion = tmp_path / 'halt.yaml'
+    text = (REPOSITORY / 'config' / 'motion.yaml').read_text()
+    motion.write_text(text.replace('  stop: stop\n', '  halt: stop\n'))
+    pipeline = load_pipeline(str(bundle_directory))
+    with pytest.raises(KwsImuError, match=r"halt\.yaml: there is no intent 'stop'.*policy\.yaml"):
+        list(replay_offline(DEMO, pipeline, load_controller(str(motion))))
+    motion.write_text(text.replace('  left: left\n', ''))
+    first = next(iter(replay_offline(DEMO, pipeline, load_controller(str(motion)))))
+    assert (first.time_ns, first.kind) == (0, 'health')
+    assert "The policy can mean 'left'" in first.fields['problems'][0]
