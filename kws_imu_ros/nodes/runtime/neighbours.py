@@ -213,9 +213,10 @@ class AdaptingSubscription:
 
 class Twins:
     """
-    Other nodes that do what this node does: publish one topic and take another one.
+    Nodes of another name that do what this node does: publish one topic and take another one.
 
-    Two of them on one robot undo what the other does, and each looks healthy by itself.
+    Two of them on one robot undo what the other does, and each looks healthy by itself. Those of
+    the same name are told by every node's diagnostics.
     """
 
     def __init__(self, node: Node, *, publishes: str, takes: str, what: str) -> None:
@@ -239,7 +240,7 @@ class Twins:
         node = self._node
         publishing = _node_names(node.get_publishers_info_by_topic(self._publishes))
         taking = _node_names(node.get_subscriptions_info_by_topic(self._takes))
-        others = (publishing & taking) - Counter([node.get_fully_qualified_name()])
+        others = set(publishing & taking) - {node.get_fully_qualified_name()}
         sentences = tuple(
             f'Another {self._what} ({name}) is at work on this robot: end one of the two, or give '
             'each robot a ROS_DOMAIN_ID or a namespace of its own. One that was killed is still '

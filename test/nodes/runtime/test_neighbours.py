@@ -187,14 +187,23 @@ def said(diagnostics: list, name: str) -> list[str]:
     return [s.message for m in diagnostics for s in m.status if s.name == name]
 
 
-def test_two_command_nodes_of_one_name_tell_of_each_other(ros_context, stranger, probe):
+@pytest.mark.parametrize('other', ['command', 'my_command'])
+def test_two_command_nodes_tell_of_each_other(ros_context, stranger, probe, other):
+    """Whether they have one name or not; diagnostics of every node tell of one name."""
     diagnostics = probe.record(DiagnosticArray, '/diagnostics')
-    nodes = [CommandNode(context=context) for context in (ros_context, stranger.context)]
+    nodes = [
+        CommandNode(context=ros_context),
+        CommandNode(
+            context=stranger.context, cli_args=['--ros-args', '-r', f'command:__node:={other}']
+        ),
+    ]
     for node in nodes:
         probe.add_node(node)
 
     def both_say_so() -> bool:
-        return sum('Another command node (/command)' in t for t in said(diagnostics, 'command')) > 1
+        return all(
+            any('nother' in text for text in said(diagnostics, name)) for name in ('command', other)
+        )
 
     assert probe.spin_until(both_say_so)
     for node in nodes:
