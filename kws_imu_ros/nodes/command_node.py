@@ -20,7 +20,6 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
@@ -212,9 +211,7 @@ class CommandNode(BaseNode):
         )
         self.create_service(SetBool, 'emergency_stop', self._on_emergency_stop)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        # Steady, and not ROS time: a simulation that pauses must not pause the watchdog.
-        self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
+        self.create_timer(1.0 / rate, self._on_timer)
         DiagnosticsPublisher(self, self._report)
         self._set_emergency_stop(stopped)
         self._publish(Velocity())

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Imu
@@ -184,10 +183,7 @@ class FusionNode(BaseNode):
         self.create_subscription(
             DiagnosticStatus, 'motion_table', self._on_motion_table, MOTION_TABLE_QOS
         )
-        # Steady: whoever watches over this node must not be misled by a paused simulation.
-        self.create_timer(
-            ALIVE_PERIOD_S, self._on_alive_timer, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self.create_timer(ALIVE_PERIOD_S, self._on_alive_timer)
         manifest = self._interpreter.manifest
         self.get_logger().info(
             f'Listening with {manifest.name} {manifest.version} on {self._interpreter.runtime}.'

@@ -7,6 +7,7 @@ middle of a live display.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,10 @@ from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.replay.run_log import QUIET_DBFS, RunLog
 from kws_imu_ros.replay.scenario import Motion
+
+# What a machine that has fallen behind real time still delivers; an older stamp is of a clock that
+# was set since.
+LONGEST_AGE_S = 60.0
 
 
 class RunMonitorNode(BaseNode):
@@ -51,6 +56,7 @@ class RunMonitorNode(BaseNode):
         """
         super().__init__('observer', **kwargs)
         self._log = log
+        self._steady_start_ns: int | None = None
         self._on_decision = on_decision
         self._on_warning = on_warning
         self._on_refresh = on_refresh
@@ -78,7 +84,26 @@ class RunMonitorNode(BaseNode):
         self.create_timer(1.0 / refresh_rate, self._refresh)
 
     def _time(self) -> float:
-        return self._log.time_of(self.get_clock().now().nanoseconds)
+        """
+        Return the time in the run, in s; before the start is known, 0.
+
+        It runs on the steady clock: setting the system's clock ends no status and bends no path.
+        """
+        start_ns = self._log.start_ns
+        if start_ns is None:
+            return 0.0
+        steady_ns = time.monotonic_ns()
+        if self._steady_start_ns is None:
+            # The start is told in ROS time, and a moment late.
+            self._steady_start_ns = steady_ns - (self.get_clock().now().nanoseconds - start_ns)
+        return (steady_ns - self._steady_start_ns) / 1e9
+
+    def _time_of(self, stamp_ns: int) -> float:
+        """Return the time in the run of a stamp; one of a clock that was set since counts as now."""
+        now_s = self._time()
+        started = self._steady_start_ns is not None
+        age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        return now_s - age_s if started and abs(age_s) < LONGEST_AGE_S else now_s
 
     def _refresh(self) -> None:
         self._log.now_s = self._time()
@@ -95,7 +120,7 @@ class RunMonitorNode(BaseNode):
         labels, values, stamp_ns = posterior_from_message(message)
         self._log.voice = (labels, values)
         if self._log.start_ns is not None:
-            time_s = self._log.time_of(stamp_ns)
+            time_s = self._time_of(stamp_ns)
             self._log.posteriors.append((time_s, values, self._log.gesture[1]))
 
     def _take_gesture(self, message: Float32MultiArray) -> None:
@@ -104,7 +129,7 @@ class RunMonitorNode(BaseNode):
 
     def _take_decision(self, message: DiagnosticStatus) -> None:
         decision = decision_from_message(message)
-        time_s = self._log.time_of(decision.stamp_ns)
+        time_s = self._time_of(decision.stamp_ns)
         self._log.decisions.append((time_s, decision))
         self._on_decision(time_s, decision)
 
@@ -119,7 +144,7 @@ class RunMonitorNode(BaseNode):
     def _take_odometry(self, message: Odometry) -> None:
         stamp_ns, pose, _ = odometry_from_message(message)
         self._log.pose = pose
-        self._log.path.append((self._log.time_of(stamp_ns), pose))
+        self._log.path.append((self._time_of(stamp_ns), pose))
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

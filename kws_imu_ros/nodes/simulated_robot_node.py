@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
 from kws_imu_ros.configuration.declaration import Declaration
@@ -153,8 +152,7 @@ class SimulatedRobotNode(BaseNode):
         self._tf_publisher = (
             None if TFMessage is None else self.create_publisher(TFMessage, 'tf', RELIABLE_QOS)
         )
-        self._clock_of_timers = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / rate, self._on_timer, clock=self._clock_of_timers)
+        self.create_timer(1.0 / rate, self._on_timer)
         DiagnosticsPublisher(self, self._report)
 
     def _declare_robot(self) -> RobotParameters:

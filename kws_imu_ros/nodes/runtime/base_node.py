@@ -7,11 +7,13 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.nodes.runtime.parameters import declare
@@ -37,6 +39,9 @@ class BaseNode(Node):
     And an executor hands over one message of a subscription a pass, so a short queue that fills
     faster than passes come (an IMU at 100 Hz) loses messages; here a callback is given all that
     have gathered.
+
+    Its timers run on the steady clock. On ROS time, they would pause with a simulation, and for an
+    hour when somebody sets the system's clock back by one.
     """
 
     # What the node declares; `kws-imu` compares with it what people give, before a node is made.
@@ -46,6 +51,7 @@ class BaseNode(Node):
         """Make the node; see rclpy.node.Node."""
         quiet = Parameter('start_type_description_service', value=False)
         kwargs['parameter_overrides'] = [quiet, *(kwargs.get('parameter_overrides') or ())]
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         super().__init__(name, **kwargs)
 
     def declare(self, name: str, default: Any = None) -> Any:
@@ -69,6 +75,13 @@ class BaseNode(Node):
         except BaseException:
             self.destroy_node()
             raise
+
+    def create_timer(
+        self, timer_period_sec: float, callback: Callable[..., None], *args: Any, **kwargs: Any
+    ) -> Timer:
+        """Create a timer on the steady clock, unless another one is given by its name."""
+        kwargs.setdefault('clock', self._steady_clock)
+        return super().create_timer(timer_period_sec, callback, *args, **kwargs)
 
     def create_publisher(self, *args: Any, **kwargs: Any) -> Publisher:
         """Create a publisher without event callbacks, unless some are given."""

@@ -13,6 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from kws_imu_ros.messages.fields import key_values, time_to_message
+from kws_imu_ros.nodes.runtime.simulated_time import SimulatedTime
 
 PERIOD_S = 1.0
 
@@ -47,14 +48,19 @@ class DiagnosticsPublisher:
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._reported_ns = time.monotonic_ns()
         self._twins = 0
-        # Steady, so that a paused simulation does not pause the diagnostics.
+        self._simulated_time = SimulatedTime(node)
+        # Steady: neither a paused simulation nor a clock that is set back pauses the diagnostics.
         node.create_timer(PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_timer(self) -> None:
         now_ns = time.monotonic_ns()
         report = self._make_report((now_ns - self._reported_ns) / 1e9)
         self._reported_ns = now_ns
-        warnings = [*report.warnings, *self._look_for_twins()]
+        warnings = [
+            *self._simulated_time.look(),
+            *report.warnings,
+            *self._look_for_twins(),
+        ]
         level = DiagnosticStatus.OK
         if report.errors:
             level = DiagnosticStatus.ERROR
