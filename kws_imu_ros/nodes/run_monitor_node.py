@@ -99,7 +99,7 @@ class RunMonitorNode(BaseNode):
         return (steady_ns - self._steady_start_ns) / 1e9
 
     def _time_of(self, stamp_ns: int) -> float:
-        """Return the time in the run of a stamp; one of a clock that was set since counts as now."""
+        """Return the time in the run of a stamp; now, for one of a clock that was set since."""
         now_s = self._time()
         started = self._steady_start_ns is not None
         age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9

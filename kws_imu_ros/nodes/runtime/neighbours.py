@@ -240,7 +240,7 @@ class Twins:
         node = self._node
         publishing = _node_names(node.get_publishers_info_by_topic(self._publishes))
         taking = _node_names(node.get_subscriptions_info_by_topic(self._takes))
-        others = set(publishing & taking) - {node.get_fully_qualified_name()}
+        others = set(publishing & taking) - {node.get_fully_qualified_name(), _NAMELESS}
         sentences = tuple(
             f'Another {self._what} ({name}) is at work on this robot: end one of the two, or give '
             'each robot a ROS_DOMAIN_ID or a namespace of its own. One that was killed is still '
