@@ -103,7 +103,7 @@ def read_official_lists(directory: Path) -> OfficialLists:
     splits: dict[str, str] = {}
     lines: dict[str, str] = {}
     both = []
-    for path in sorted(directory.iterdir()):
+    for path in sorted(directory.iterdir(), key=lambda path: path.name.casefold()):
         split = _LISTS.get(path.name.casefold())
         if split is None or not path.is_file():
             continue
@@ -115,6 +115,7 @@ def read_official_lists(directory: Path) -> OfficialLists:
             key = clip_key(parts[-2] if len(parts) > 1 else '', parts[-1])
             if splits.get(key, split) != split:
                 both.append(written)
+                continue  # Lists come sorted: what is for testing stays so.
             splits[key], lines[key] = split, written
     return OfficialLists(splits, lines, tuple(both))
 
