@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Int16MultiArray
 
 from kws_imu_ros.audio.block import BLOCK_MS_RANGE, AudioBlock
+from kws_imu_ros.audio.level import QUIETEST_WORD_DBFS, LevelWatch
 from kws_imu_ros.audio.sources import DEVICES, AudioDevice, AudioSource, FileSource
 from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
@@ -79,6 +80,7 @@ class MicrophoneNode(SensorNode):
         self._overruns_diagnosed = 0
         self._peak = 0
         self._silent_s = 0.0
+        self._level = LevelWatch()
         self._newest_age_ns = 0
         self._listening: AudioDevice | None = None
         super().__init__('microphone', **kwargs)
@@ -111,6 +113,7 @@ class MicrophoneNode(SensorNode):
         self._publisher.publish(audio_block_to_message(reading))
         self._blocks += 1
         self._peak = max(self._peak, int(np.abs(reading.samples.astype(np.int32)).max()))
+        self._level.push(reading.samples)
         self._newest_age_ns = self.now_ns() - reading.end_ns
 
     def listened_to(self) -> bool:
@@ -133,11 +136,20 @@ class MicrophoneNode(SensorNode):
             )
         if self._listens and self._silent_s >= MUTED_S:
             warnings.append('The microphone gives digital silence: check whether it is muted.')
+        loudest = self._level.loudest_dbfs
+        if blocks and self._level.too_quiet:
+            warnings.append(
+                f'What is heard is too quiet: the loudest 0.2 s of the last '
+                f'{LevelWatch.SPAN_S:.0f} s reached {loudest:.0f} dBFS, and below '
+                f'{QUIETEST_WORD_DBFS:.0f} words are lost; raise the gain of the microphone, or '
+                'speak nearer to it.'
+            )
         if self._listens and not blocks:
             warnings.append('No audio has arrived since the last report.')
         return warnings, {
             'rate (blocks/s)': f'{blocks / seconds:.1f}' if seconds > 0 else '0.0',
             'peak (dBFS)': f'{20.0 * math.log10(peak / 32768.0):.1f}' if peak else '-inf',
+            'loudest (dBFS, 10 s)': f'{loudest:.1f}',
             **counts,
             'age of a block (ms)': f'{self._newest_age_ns / 1e6:.1f}',
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from sound_server import SoundServer, likeness
 
 from kws_imu_ros.audio.sound_file import read_audio_file
@@ -94,6 +95,22 @@ def test_a_file_is_published_block_by_block(processes, probe, test_data):
     values = {v.key: v.value for v in status.values}
     assert int(values['blocks']) > 0
     assert values['overruns'] == '0'
+
+
+def test_words_of_a_microphone_that_is_too_quiet_are_told(processes, probe, test_data, tmp_path):
+    _, words = clips(test_data)
+    # As a MEMS microphone on I2S without gain: 24 bits, of which the upper ones are never used.
+    quiet = words / np.abs(words).max() * 10 ** (-40 / 20)
+    soundfile.write(tmp_path / 'quiet.wav', quiet, 16000, subtype='PCM_24')
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    probe.record(Int16MultiArray, 'audio')
+    start(processes, input=tmp_path / 'quiet.wav', repeat='true')
+    assert probe.spin_until(
+        lambda: any('is too quiet' in status.message for status in statuses(diagnostics))
+    )
+    told = next(status for status in statuses(diagnostics) if 'is too quiet' in status.message)
+    assert told.level == DiagnosticStatus.WARN
+    assert 'below -45 words are lost; raise the gain' in told.message
 
 
 def test_the_process_ends_with_its_file_and_nothing_of_it_is_lost(processes, probe, test_data):
