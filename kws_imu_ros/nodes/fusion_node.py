@@ -49,6 +49,7 @@ from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
 
 ALIVE_PERIOD_S = 0.1
+TABLE_AWAITED = 'What the command node does for each intent is not known yet, so the robot stands.'
 # Seconds for which a passing trouble (a gap, a bad message) stays in diagnostics.
 TROUBLE_SHOWN_S = 10
 
@@ -209,6 +210,8 @@ class FusionNode(BaseNode):
         if 'policy_file' not in values and offsets == self._offsets:
             return SetParametersResult(successful=True)
         try:
+            if self._awaits_table():
+                raise KwsImuError(f'{TABLE_AWAITED} Try again in a moment.')
             policy = self._load_policy(path, *offsets)
             self._compare_tables(policy.table, self._effects)
         except KwsImuError as error:
@@ -230,6 +233,10 @@ class FusionNode(BaseNode):
         effects = effects_from_message(message)
         self._compare_tables(self._pipeline.policy.table, effects)
         self._effects = effects
+
+    def _awaits_table(self) -> bool:
+        """Return whether a command node is there whose table has yet to be compared."""
+        return self._effects is None and self.count_publishers('motion_table') > 0
 
     def _compare_tables(self, table: PolicyTable, effects: IntentEffects | None) -> None:
         """Warn of what the tables disagree on; raise KwsImuError where stop would not stop."""
@@ -324,7 +331,7 @@ class FusionNode(BaseNode):
         if self._sense_lost_pulses > 0:
             self._sense_lost_pulses -= 1
             self._alive_publisher.publish(heartbeat_to_message(LOST_SENSE))
-        else:
+        elif not self._awaits_table():
             self._heartbeat = self._heartbeat.next()
             self._alive_publisher.publish(heartbeat_to_message(self._heartbeat))
         start_ns = time.perf_counter_ns()
@@ -363,6 +370,7 @@ class FusionNode(BaseNode):
             *audio_mismatches,
             *imu_mismatches,
             *self._trouble,
+            *([TABLE_AWAITED] if self._awaits_table() else []),
             *recent.sentences(bool(audio_mismatches), bool(imu_mismatches)),
         ]
         deaf_and_blind = not (health.audio_present or health.imu_present)

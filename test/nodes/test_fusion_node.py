@@ -26,10 +26,12 @@ from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.decision import decision_from_message
 from kws_imu_ros.messages.imu import imu_sample_to_message
+from kws_imu_ros.messages.motion import effects_to_message
 from kws_imu_ros.messages.posterior import posterior_from_message
+from kws_imu_ros.motion.profiles import load_motion_table
 from kws_imu_ros.nodes.command_node import CommandNode
 from kws_imu_ros.nodes.fusion_node import FusionNode
-from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS
+from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, MOTION_TABLE_QOS
 
 RATE = 16000
 BLOCK = 320
@@ -361,6 +363,24 @@ def test_a_motion_table_in_which_stop_does_not_stop_ends_it(ros_context, probe, 
             probe.spin_until(lambda: fusion._effects is not None)
     finally:
         command.destroy_node()
+
+
+def test_the_robot_stands_until_the_tables_are_compared(probe, fusion):
+    """A command node is seen a moment before its table; in it no word may move the robot."""
+    beats = probe.record(UInt32, 'fusion_alive', qos_profile_sensor_data)
+    assert probe.spin_until(lambda: beats)
+    publisher = probe.node.create_publisher(DiagnosticStatus, 'motion_table', MOTION_TABLE_QOS)
+    assert probe.spin_until(lambda: fusion.count_publishers('motion_table'))
+    probe.spin_until(lambda: False, 0.3)  # For beats that were on their way.
+    beats.clear()
+    assert not probe.spin_until(lambda: beats, 0.5)
+    (result,) = set_parameters(probe, fusion, policy_file=str(POLICY))
+    assert not result.successful
+    assert 'is not known yet' in result.reason
+    publisher.publish(effects_to_message(load_motion_table(MOTION).effects()))
+    assert probe.spin_until(lambda: beats)
+    (result,) = set_parameters(probe, fusion, policy_file=str(POLICY))
+    assert result.successful
 
 
 def test_meanings_that_the_motion_table_lacks_are_told_at_the_start(
