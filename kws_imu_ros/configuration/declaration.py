@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -50,11 +49,9 @@ class Declaration:
         value: as ROS takes it. written: as it stands in the file.
         """
         if not self._fits(value):
-            return f'is {_describe(value, written)} but must be {self.kind}; {self._advice(value)}'
-        if self.minimum is None or self.maximum is None:
-            return ''
-        # nan is in no range.
-        if not self.minimum <= value <= self.maximum:
+            advice = self._advice(value, written)
+            return f'is {_describe(value, written)} but must be {self.kind}; {advice}'
+        if isinstance(value, (int, float)) and not self._in_range(value):
             return f'is {written} but must be from {self.minimum:g} to {self.maximum:g}'
         return ''
 
@@ -64,26 +61,39 @@ class Declaration:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         return type(value) is type(self.default)
 
-    def _advice(self, value: Any) -> str:
+    def _advice(self, value: Any, written: str) -> str:
         """Return what to write instead of a value of another type."""
         if isinstance(self.default, (list, tuple)):
-            items = value if isinstance(value, list) else [value]
-            return f'write {[str(item) for item in items]}'
-        text = str(value).strip().lower()
+            items = [str(item) for item in value] if isinstance(value, list) else [written]
+            return f'write {items}'
         if isinstance(self.default, bool):
-            if text in TRUE_WORDS or text in FALSE_WORDS:
-                return f'write {str(text in TRUE_WORDS).lower()}'
+            word = str(value).strip().lower()
+            if word in TRUE_WORDS or word in FALSE_WORDS:
+                return f'write {str(word in TRUE_WORDS).lower()}'
             return 'write true or false'
         if isinstance(self.default, str):
-            return f"write '{value}'" if not isinstance(value, list) else 'write one text'
-        number = math.nan
-        with contextlib.suppress(ValueError, OverflowError):
-            number = float(int(text, 0)) if text.startswith('0x') else float(text)
-        if not math.isfinite(number):
+            return 'write one text' if isinstance(value, list) else f"write '{written}'"
+        number = _number(value)
+        if isinstance(self.default, int) and math.isfinite(number):
+            number = round(number)
+        if not math.isfinite(number) or not self._in_range(number):
             return f'write one such as {self.default!r}'
-        if isinstance(self.default, float):
-            return f'write {number!r}'
-        return f'write {round(number)}'
+        return f'write {number!r}'
+
+    def _in_range(self, value: float) -> bool:
+        """Return whether a number is in the range, where there is one; nan is in none."""
+        if self.minimum is None or self.maximum is None:
+            return True
+        return self.minimum <= value <= self.maximum
+
+
+def _number(value: Any) -> float:
+    """Return the number that was probably meant, nan for none."""
+    text = str(value).strip().lower()
+    try:
+        return float(int(text, 0)) if text.startswith('0x') else float(text)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def _describe(value: Any, written: str) -> str:

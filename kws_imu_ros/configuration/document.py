@@ -41,7 +41,8 @@ class Entry:
 
     value: None, bool, int, float, str, a list of entries or a dict of entries by name. line: from
     1; of the name for a named value; 0 where it is unknown. written: a plain value as it stands in
-    the file, without quotes. quoted: whether it stands in quotes, or as a block of text.
+    the file, without quotes. quoted: whether it stands in quotes, as a block of
+    text, or has the tag !!str.
     """
 
     value: Any
@@ -235,6 +236,8 @@ class _Builder:
         pattern = _KINDS.get(kind)
         if kind != 'str' and (pattern is None or not pattern.match(text)):
             self._refuse(line, f'{text[:20]!r} has the tag {kind[:20]}, which it is not')
+        if kind == 'str' and any(pattern.match(text) for pattern in _KINDS.values()):
+            quoted = True  # By its tag.
         return Entry(_value(kind, text), line, text, quoted)
 
     def _check_tag(self, node: yaml.Node, kind: str, line: int) -> None:

@@ -8,6 +8,7 @@ second time, with rcl's rules for types, and compared with what the nodes declar
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ ANY_NODE = ('**', '*')
 _TRUE = {'Y', 'y', 'yes', 'Yes', 'YES', 'true', 'True', 'TRUE', 'on', 'On', 'ON'}
 _FALSE = {'N', 'n', 'no', 'No', 'NO', 'false', 'False', 'FALSE', 'off', 'Off', 'OFF'}
 _INTEGER = re.compile(r'([-+]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)')
-_FLOAT = re.compile(r'[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?')
-_SPECIAL = re.compile(r'([-+]?)\.?(inf|nan)', re.IGNORECASE)
+_HEXADECIMAL = re.compile(r'[-+]?0[xX]')
+_SPECIAL = re.compile(r'^([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)$')
+MOST_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -197,16 +199,25 @@ def _as_ros(entry: Entry) -> Any:
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
     integer = _INTEGER.fullmatch(text)
-    if integer:
+    if integer and len(text) < MOST_DIGITS:
         sign, digits = integer.groups()
         base = 16 if digits[:2] in ('0x', '0X') else 8 if digits.startswith('0') else 10
-        value = int(digits, base) if len(digits) < 40 else 1 << 64
-        if value < 1 << 63:
-            return -value if sign == '-' else value
-        return float(value)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    special = _SPECIAL.fullmatch(text)
-    if special:
-        return float(special[1] + special[2])
-    return text
+        value = int(sign + digits, base)
+        if -(1 << 63) <= value < 1 << 63:
+            return value
+    number = _number(text)
+    return text if number is None else number
+
+
+def _number(text: str) -> float | None:
+    """Return what C's strtod makes of a text, None where it is no number or too large for one."""
+    if '_' in text:
+        return None
+    try:
+        if _HEXADECIMAL.match(text):
+            return float.fromhex(text)
+        number = float(_SPECIAL.sub(r'\1\2', text))
+    except (ValueError, OverflowError):
+        return None
+    too_large = math.isinf(number) and 'inf' not in text.lower()
+    return None if too_large else number

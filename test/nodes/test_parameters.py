@@ -98,3 +98,37 @@ def test_the_readme_s_table_of_nodes_leads_to_its_parameters(name: str):
     ]
     assert f'](docs/parameters.md#{name})' in row
     assert f'\n## {name}\n' in (REPOSITORY / 'docs' / 'parameters.md').read_text(encoding='utf-8')
+
+
+# As a person might write them.
+SCALARS = """
+yes ; Yes ; yEs ; on ; n ; TRUE ; tRue ; 1 ; +1 ; 010 ; 0x1F ; -0x10 ; 0o17 ; 1_000 ; 1e3
+; 1. ; .5 ; -.5e-3 ; .inf ; -.inf ; .NaN ; inf ; nan ; infinity ; 1e400 ;
+9223372036854775807 ; 9223372036854775808 ; -9223372036854775808 ; 0x1p3 ; 1:30 ;
+2026-01-01 ; '' ; '1' ; "true" ; text ; null ; ~ ; !!str 5 ; [1, 2] ; [1.0] ; [a, b] ;
+[yes] ; ["1"] ; 08 ; 00 ; -0 ; 1e ; 1 2 ; 12abc ; -.5.
+"""
+
+
+@pytest.mark.parametrize('written', ' '.join(SCALARS.split()).split(' ; '))
+def test_values_in_files_are_taken_as_ros_takes_them(tmp_path, ros_domain, written: str):
+    import rclpy
+    from rclpy.node import Node
+
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f'/**/a:\n  ros__parameters:\n    x: {written}\n')
+    context = rclpy.Context()
+    rclpy.init(args=['a', '--ros-args', '--params-file', str(path)], context=context)
+    node = Node(
+        'a',
+        context=context,
+        automatically_declare_parameters_from_overrides=True,
+        start_parameter_services=False,
+        enable_rosout=False,
+    )
+    theirs = node.get_parameter('x').value
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+    theirs = theirs.tolist() if hasattr(theirs, 'tolist') else theirs
+    (ours,) = read_parameters_file(str(path))
+    assert (repr(ours.value), type(ours.value)) == (repr(theirs), type(theirs))
