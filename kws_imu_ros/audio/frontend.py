@@ -174,9 +174,9 @@ class LogMelStream:
         self._pending = np.empty(0, np.float32)
         self._frames = np.full((p.frames, p.mel_bins), p.silence, np.float32)
 
-    def push(self, samples: np.ndarray) -> np.ndarray:
+    def push(self, samples: np.ndarray, centred: bool = False) -> np.ndarray:
         """
-        Append samples, int16 or float (n,), any n.
+        Append samples, int16 or float (n,), any n; centred: take the mean out of each frame.
 
         Returns the new frames, float32 (k, mel_bins), k >= 0.
         """
@@ -186,7 +186,8 @@ class LogMelStream:
         new = np.empty((count, p.mel_bins), np.float32)
         for i in range(count):
             start = i * p.hop_length
-            new[i] = self._transform(pending[start : start + p.fft_length])
+            frame = pending[start : start + p.fft_length]
+            new[i] = self._transform(frame - frame.mean() if centred else frame)
         self._pending = pending[count * p.hop_length :]
         if count >= p.frames:
             self._frames = new[-p.frames :].copy()

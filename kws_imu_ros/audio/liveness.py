@@ -10,6 +10,7 @@ import numpy as np
 # Sound cards repeat buffers of up to 4096 samples.
 LONGEST_BUFFER = 4096
 SHORTEST_STRETCH = 64
+LEAST_CHANGES = 16
 
 
 class SoundSign(Enum):
@@ -47,7 +48,10 @@ class SoundLiveness:
         newest = self._history[-length:]
         if (newest == newest[0]).all():
             return SoundSign.CONSTANT
-        return SoundSign.REPEATED if self._came_before(newest) else SoundSign.LIVING
+        # Silence with a click here and there looks like other such silence.
+        changes = np.count_nonzero(np.diff(newest))
+        repeated = changes >= LEAST_CHANGES and self._came_before(newest)
+        return SoundSign.REPEATED if repeated else SoundSign.LIVING
 
     def _came_before(self, newest: np.ndarray) -> bool:
         """Return whether a stretch stands in the history once more, to the last bit."""

@@ -11,7 +11,7 @@ import numpy as np
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.audio.frontend import FrontEndParameters, LogMelStream
 from kws_imu_ros.audio.liveness import SoundLiveness, SoundSign
-from kws_imu_ros.audio.offset import OffsetRemoval
+from kws_imu_ros.audio.offset import Offset
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.config import SECOND_NS, PipelineConfig
 from kws_imu_ros.fusion.senders import AudioSenders
@@ -76,7 +76,7 @@ class AudioStream:
         self._rate = front_end.sample_rate
         self._hop_samples = config.hop_samples(self._rate)
         self._log_mel = LogMelStream(front_end)
-        self._offset = OffsetRemoval()
+        self._offset = Offset()
         self.reset()
 
     def reset(self) -> None:
@@ -200,8 +200,9 @@ class AudioStream:
         start = 0
         while start < len(samples):
             end = min(start + self._hop_samples - self._length, len(samples))
-            part = self._offset.push(samples[start:end])
-            self._log_mel.push(part)
+            part = samples[start:end]
+            for piece, has_offset in self._offset.pieces(part):
+                self._log_mel.push(piece, centred=has_offset)
             self._parts.append(part)
             self._length += end - start
             start = end
@@ -214,9 +215,6 @@ class AudioStream:
 
 def _level(parts: list[np.ndarray]) -> float:
     """Return the loudness of pieces of sound in dB of full scale."""
-    hop = np.concatenate([
-        part.astype(np.float32) if part.dtype == np.int16 else part * np.float32(32768.0)
-        for part in parts
-    ])  # fmt: skip
+    hop = np.concatenate(parts).astype(np.float32)
     power = float(np.dot(hop, hop)) / len(hop) / 32768.0**2
     return max(10.0 * math.log10(power) if power > 0.0 else SILENT_DBFS, SILENT_DBFS)
