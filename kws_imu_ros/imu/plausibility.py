@@ -54,6 +54,7 @@ class MotionFault(Enum):
     TINY = 'tiny'
     NO_GRAVITY = 'no gravity'
     WRONG_SCALE = 'wrong scale'
+    RAW_ROTATION = 'raw rotation'
     IN_DEGREES = 'in degrees'
     SLOW_ROTATION = 'slow rotation'
     UPSIDE_DOWN = 'upside down'
@@ -64,8 +65,15 @@ class MotionFault(Enum):
         """Return what it is about: 'acceleration', 'rotation' or 'mounting'."""
         if self in (MotionFault.UPSIDE_DOWN, MotionFault.TURNED):
             return 'mounting'
-        rotation = (MotionFault.NO_ROTATION, MotionFault.IN_DEGREES, MotionFault.SLOW_ROTATION)
-        return 'rotation' if self in rotation else 'acceleration'
+        acceleration = (
+            'NO_ACCELERATION',
+            'RAW_COUNTS',
+            'IN_G',
+            'TINY',
+            'NO_GRAVITY',
+            'WRONG_SCALE',
+        )
+        return 'acceleration' if self.name in acceleration else 'rotation'
 
     @property
     def usable(self) -> bool:
@@ -197,6 +205,23 @@ class _Blocks:
         return bool(np.mean(np.abs(self.sizes - gravity) < SIMILAR * gravity) >= 0.5)
 
 
+def _disproved(stamps_ns: np.ndarray, values: np.ndarray) -> set[MotionFault]:
+    """Return the faults of which motion shows the contrary."""
+    acceleration, rotation = values[:, :3], values[:, 3:]
+    disproved = set()
+    if _alive(acceleration):
+        disproved.add(MotionFault.NO_ACCELERATION)
+        size = float(np.median(np.linalg.norm(acceleration, axis=1)))
+        if GRAVITY_RANGE[0] < size < GRAVITY_RANGE[1]:
+            disproved |= {fault for fault in MotionFault if fault.sensor == 'acceleration'}
+    if _alive(rotation):
+        disproved.add(MotionFault.NO_ROTATION)
+        factor = _rotation_factor(_Blocks.of(stamps_ns, values))
+        if factor is not None and 0.2 < factor < 5.0:
+            disproved |= {fault for fault in MotionFault if fault.sensor == 'rotation'}
+    return disproved
+
+
 def _alive(triple: np.ndarray) -> bool:
     """Return whether three axes gave more than one value."""
     return bool((triple != triple[0]).any())
@@ -211,9 +236,9 @@ def _dead(fault: MotionFault, sensor: str, triple: np.ndarray) -> MotionFinding:
     )
 
 
-def _raw_counts(size: float, what: str) -> MotionFinding:
+def _raw_counts(fault: MotionFault, size: float, what: str) -> MotionFinding:
     return MotionFinding(
-        MotionFault.RAW_COUNTS,
+        fault,
         f'The IMU sends what looks like raw counts of its registers ({what} of {size:.0f}), so '
         'gestures are off: convert to m/s^2 (counts / counts per g * 9.80665) and rad/s in its '
         'driver.',
@@ -224,7 +249,7 @@ def _judge_acceleration(acceleration: np.ndarray, blocks: _Blocks) -> MotionFind
     """Judge the size of an acceleration that is alive."""
     size = float(np.median(np.linalg.norm(acceleration, axis=1)))
     if size > GRAVITY_RANGE[1]:
-        return _raw_counts(size, 'a typical acceleration')
+        return _raw_counts(MotionFault.RAW_COUNTS, size, 'a typical acceleration')
     rest = blocks.rest_size()
     if size >= GRAVITY_RANGE[0]:
         if rest is None or REST_RANGE[0] < rest < REST_RANGE[1]:
@@ -269,7 +294,7 @@ def _judge_rotation(
     """Judge the size of a rotation that is alive, by itself and beside how gravity turns."""
     largest = float(np.quantile(np.linalg.norm(rotation, axis=1), 0.98))
     if largest > LARGEST_DEGREES:
-        return _raw_counts(largest, 'an angular velocity')
+        return _raw_counts(MotionFault.RAW_ROTATION, largest, 'an angular velocity')
     if largest > LARGEST_ANGULAR_VELOCITY:
         return _in_degrees(largest)
     if not accelerates:
@@ -331,14 +356,14 @@ class MotionWatch:
     """
     Judge a stream of motion, as `judge_motion` judges a recording.
 
-    A finding stays for a while after it was last seen, for motion shows a fault that rest hides,
-    and the other way round. An arm leans every which way: how the sensor is worn is judged by
-    half a minute, in which z must have pointed up for a second.
+    A finding stays until the motion shows the contrary, or for half a minute, for motion shows a
+    fault that rest hides, and the other way round. An arm leans every which way: how the sensor is
+    worn is judged by half a minute, in which z must have pointed up for a second.
     """
 
     PERIOD_NS = 250_000_000
     SPAN_NS = 2_000_000_000
-    SHOWN_NS = 10 * SECOND_NS
+    SHOWN_NS = 30 * SECOND_NS
     MOUNTING_PERIODS = 30
 
     def __init__(self) -> None:
@@ -357,13 +382,12 @@ class MotionWatch:
         self._values: deque[tuple[float, ...]] = deque()
         self._next_ns: int | None = None
         self._next_direction_ns = 0
-        self._unusable = False
         self._seen = {fault: (-1, finding) for fault, (_, finding) in self._seen.items()}
 
     @property
     def usable(self) -> bool:
-        """Return whether the newest two seconds are motion that means something."""
-        return not self._unusable
+        """Return whether the motion means something."""
+        return all(fault.usable for fault in self._seen)
 
     @property
     def findings(self) -> tuple[MotionFinding, ...]:
@@ -392,11 +416,11 @@ class MotionWatch:
         stamps = np.array(self._stamps, np.int64)
         values = np.array(self._values, np.float64)
         found = judge_units(stamps, values)
-        self._unusable = not all(finding.fault.usable for finding in found)
+        disproved = _disproved(stamps, values) if self._seen else set()
         self._seen = {
             fault: (seen_ns if seen_ns >= 0 else stamp_ns, finding)
             for fault, (seen_ns, finding) in self._seen.items()
-            if seen_ns < 0 or stamp_ns - seen_ns <= self.SHOWN_NS
+            if fault not in disproved and (seen_ns < 0 or stamp_ns - seen_ns <= self.SHOWN_NS)
         }
         for finding in found:
             self._seen[finding.fault] = (stamp_ns, finding)

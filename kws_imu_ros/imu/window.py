@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.imu.plausibility import MotionFault, MotionFinding
+from kws_imu_ros.imu.plausibility import MotionFinding
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.timeline import StampVerdict, Timeline
 
@@ -92,8 +92,7 @@ class ImuHealth:
                 'More than one sensor sends on imu/data_raw, so gestures are off: stop the other '
                 'one, or give each robot a ROS_DOMAIN_ID or a namespace of its own.'
             )
-        found += [finding.sentence for finding in self.findings]
-        found += self._frozen_sentences()
+        found += self._motion_sentences()
         if self.by_arrival:
             found.append(
                 'The IMU driver does not stamp its messages, or only coarsely: their stamps stand '
@@ -131,22 +130,19 @@ class ImuHealth:
             )
         return tuple(found)
 
-    def _frozen_sentences(self) -> list[str]:
-        """Return that the sensor repeats itself, where no finding says more."""
-        told = {finding.fault for finding in self.findings}
-        sentences = []
+    def _motion_sentences(self) -> list[str]:
+        """Return why the readings mean nothing, each cause once."""
         if self.frozen is FrozenPart.BOTH:
-            if not told & {MotionFault.NO_ACCELERATION, MotionFault.NO_ROTATION}:
-                sentences.append(
-                    'The IMU is frozen: its driver repeats the same reading to the last bit, so '
-                    'gestures are off; check its wiring and start the driver again.'
-                )
-        elif self.frozen is not FrozenPart.NOTHING and not any(
-            self.frozen.value in finding.sentence for finding in self.findings
-        ):
+            return [
+                'The IMU is frozen: its driver repeats the same reading to the last bit, so '
+                'gestures are off; check its wiring and start the driver again.'
+            ]
+        sentences = [finding.sentence for finding in self.findings]
+        part = self.frozen.value
+        if part and not any(part in sentence for sentence in sentences):
             sentences.append(
-                f'The {self.frozen.value} of the IMU is frozen: it repeats the same values to the '
-                'last bit, so gestures are off; check that the driver reads it, and rounds less.'
+                f'The {part} of the IMU is frozen: it repeats the same values to the last bit, so '
+                'gestures are off; check that the driver reads it, and rounds less.'
             )
         return sentences
 
