@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import psutil
 import rclpy
-import yaml
 from geometry_msgs.msg import Twist
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
@@ -31,6 +30,7 @@ import kws_imu_ros
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import read_sensors
 from kws_imu_ros.bringup.robot_description import RobotOptions, composed_command, describe_robot
+from kws_imu_ros.configuration.section import load_yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import intent_from_message
@@ -295,7 +295,7 @@ def find_words(bag: Path, scenario: Path) -> list[Word]:
 
     """
     load_scenario(scenario)  # Says in a sentence what is wrong with it.
-    events = yaml.safe_load(scenario.read_text(encoding='utf-8'))['events']
+    events = load_yaml(scenario, 'scenario').plain('events')
     messages = list(read_sensors(bag))
     blocks = [item.content for item in messages if isinstance(item.content, AudioBlock)]
     words = []

@@ -22,12 +22,14 @@ from kws_imu_ros.bringup.robot_description import (
     describe_robot,
     parse_options,
 )
+from kws_imu_ros.bringup.robot_input import NONE
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.nodes.command_node import CommandNode
 from kws_imu_ros.nodes.fusion_node import FusionNode
 from kws_imu_ros.nodes.imu_node import ImuNode
 from kws_imu_ros.nodes.microphone_node import MicrophoneNode
 from kws_imu_ros.nodes.replay_node import ReplayNode
+from kws_imu_ros.nodes.runtime.parameters import NODES
 from kws_imu_ros.nodes.runtime.spinning import EXIT_USER_ERROR, ros_arguments_checked, run_nodes
 from kws_imu_ros.nodes.simulated_robot_node import SimulatedRobotNode
 
@@ -133,17 +135,28 @@ def _make(description: NodeDescription, **kwargs: Any) -> Node:
     return NODE_CLASSES[description.name](parameter_overrides=overrides, **kwargs)
 
 
+def configured_nodes(options: RobotOptions) -> list[str]:
+    """
+    Return the nodes that a person's parameters are for, whether they take part or not.
+
+    Where another driver is the IMU, a section of its name is its own.
+    """
+    return [name for name in NODES if name != 'imu' or options.imu != NONE]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the robot until its input ends or it is told to end."""
     full = list(sys.argv) if arguments is None else ['robot', *arguments]
     try:
         with ros_arguments_checked():
             own = remove_ros_args(full)[1:]
-        robot = ComposedRobot(parse_options(own))
+        options = parse_options(own)
+        robot = ComposedRobot(options)
     except KwsImuError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
-    sys.exit(run_nodes(robot.create, arguments, robot.finished))
+    names = configured_nodes(options)
+    sys.exit(run_nodes(robot.create, arguments, robot.finished, names))
 
 
 if __name__ == '__main__':

@@ -191,17 +191,22 @@ def _model(model: str | None) -> Iterator[Finding]:
 
 
 def _configuration() -> Iterator[Finding]:
-    import yaml
+    from kws_imu_ros.configuration.document import Source, parse_yaml
+    from kws_imu_ros.configuration.section import read_text
+    from kws_imu_ros.decision.agreement import check_stop
+    from kws_imu_ros.decision.table import load_table
+    from kws_imu_ros.motion.profiles import load_motion_table
 
     folder = share_directory() / 'config'
     files = sorted(folder.glob('*.yaml'))
-    for path in files:
-        try:
-            yaml.safe_load(path.read_text(encoding='utf-8'))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            text = ' '.join(str(error).split())
-            yield Finding('config', PROBLEM, text, f'Correct {path}.')
-            return
+    try:
+        for path in files:
+            parse_yaml(read_text(path, 'file')[1], Source(str(path)))
+        effects = load_motion_table(folder / 'motion.yaml').effects()
+        check_stop(load_table(folder / 'policy.yaml'), effects.stops, effects.source)
+    except KwsImuError as error:
+        yield Finding('config', PROBLEM, str(error), 'Correct the file.')
+        return
     yield Finding('config', OK, f'{len(files)} files in {folder}')
 
 

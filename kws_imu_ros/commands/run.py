@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from rich.console import Console
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, sensor_topics, summarize_bag
 from kws_imu_ros.bringup.robot_description import RobotDescription, RobotOptions, describe_robot
 from kws_imu_ros.bringup.robot_input import DEMO, InputKind
+from kws_imu_ros.configuration.given import read_parameters_file
 from kws_imu_ros.display.picture import save_picture
 from kws_imu_ros.display.terminal import LineDisplay, TerminalDisplay, judgement_table
 from kws_imu_ros.errors import KwsImuError, printable
@@ -157,19 +159,25 @@ def _plan(args: argparse.Namespace) -> Plan:
             'with --output.'
         ) from error
     bag = None if args.no_record else args.record or output / 'bag'
-    return Plan(options, robot, output, bag, RunLog(scenario), _arena())
+    return Plan(options, robot, output, bag, RunLog(scenario), _arena(args.params_file))
 
 
-def _arena() -> tuple[float, float]:
-    import yaml
-
-    path = share_path('config', 'simulated_robot.yaml')
+def _arena(own: Sequence[Path]) -> tuple[float, float]:
+    """Return the arena that the shipped parameters and a person's own files give."""
+    shipped = share_path('config', 'simulated_robot.yaml')
+    values = {
+        given.name: given.value
+        for path in (shipped, *own)
+        for given in read_parameters_file(path)
+        if given.base in ('simulated_robot', '')
+    }
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-        parameters = content['/**/simulated_robot']['ros__parameters']
-        return float(parameters['arena_width']), float(parameters['arena_depth'])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise KwsImuError(f'{path} gives no arena_width and arena_depth; correct it.') from error
+        return float(values['arena_width']), float(values['arena_depth'])
+    except (KeyError, TypeError, ValueError) as error:
+        raise KwsImuError(
+            f'{shipped} and --params-file give no arena_width and arena_depth that are numbers; '
+            'correct them.'
+        ) from error
 
 
 class _Graph:
@@ -190,10 +198,16 @@ class _Graph:
         # Before ROS is imported: some settings end the process in the import.
         prepare_environment()
         # Here: rclpy takes its time to load, and a mistake in the options should not.
+        from kws_imu_ros.bringup.composed_robot import configured_nodes
         from kws_imu_ros.nodes.runtime.spinning import run_nodes
 
         try:
-            return run_nodes(self._create, self._ros_arguments(), finished=self._finished)
+            return run_nodes(
+                self._create,
+                self._ros_arguments(),
+                finished=self._finished,
+                names=configured_nodes(self._plan.options),
+            )
         finally:
             if self._args.separate and self._robot is not None:
                 self._robot.close()

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.configuration.document import Entry, Source, parse_yaml
@@ -139,7 +140,7 @@ def _single(text: str) -> Iterator[Given]:
     yield from _flat(source, tokens, name, Entry(entry.value, 0, entry.written, entry.quoted))
 
 
-def read_parameters_file(path: str) -> list[Given]:
+def read_parameters_file(path: Path | str) -> list[Given]:
     """
     Return the parameters in a file.
 
