@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.calibration import Calibration, calibrate_at_rest
+from kws_imu_ros.imu.mounting import MOUNTINGS, Mounting
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.sources import KINDS, RECORDING, ImuSettings, ImuSource, make_source
 from kws_imu_ros.imu.stream import ImuStream
@@ -61,6 +62,12 @@ class ImuNode(SensorNode):
             True,
             'Calibrate as soon as the sensor lies still; a recording is never calibrated.',
         ),
+        Declaration(
+            'mounting',
+            'documented',
+            "How the sensor is worn: a name, or the sensor's axes that point to the right, to the "
+            f'hand and up with the palm down ({", ".join(MOUNTINGS)}, or such as -y x z).',
+        ),
         *SensorNode.PARAMETERS,
     )
 
@@ -77,6 +84,7 @@ class ImuNode(SensorNode):
         self._recent: deque[ImuSample] = deque()
         # Judges the samples for diagnostics, by the same rules as fusion does.
         self._stream = ImuStream()
+        self._told: tuple[str, ...] = ()
         self._published = self._published_diagnosed = 0
         self._judged = self._stream.health
         super().__init__('imu', **kwargs)
@@ -97,6 +105,7 @@ class ImuNode(SensorNode):
         )
         self._calibrate_at_start = self.declare('calibrate_at_start')
         self._frame_id = self.declare('frame_id')
+        self._mounting = Mounting.parse(self.declare('mounting'))
         self._plays_recording = kind == RECORDING
         self._calibrate_at_start &= not self._plays_recording
         self._publisher = self.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
@@ -107,20 +116,30 @@ class ImuNode(SensorNode):
                 "The input of the imu node is 'file' but no file was named; set the "
                 'parameter file to a csv or csv.gz.'
             )
-        return make_source(kind, self.now_ns, settings)
+        self._imu: ImuSource = make_source(kind, self.now_ns, settings)
+        return self._imu
 
     def publish_reading(self, reading: list[ImuSample]) -> None:
         """Publish the samples that came."""
+        if self._imu.notes != self._told:
+            self._tell()
         for raw in reading:
             self._recent.append(raw)
             while raw.stamp_ns - self._recent[0].stamp_ns > CALIBRATION_NS:
                 self._recent.popleft()
             if self._recent[0].stamp_ns > raw.stamp_ns:  # The clock was set back.
                 self._recent.clear()
-            sample = self._calibration.apply(raw)
+            sample = self._mounting.turn(self._calibration.apply(raw))
             self._stream.push(sample)
             self._publisher.publish(imu_sample_to_message(sample, self._frame_id))
             self._published += 1
+
+    def _tell(self) -> None:
+        """Log what is new of what people should know of the source."""
+        for note in self._imu.notes:
+            if note not in self._told:
+                self.get_logger().warning(note)
+        self._told = self._imu.notes
 
     def listened_to(self) -> bool:
         """Return whether it is a sensor, or somebody sees the recording."""
@@ -137,6 +156,7 @@ class ImuNode(SensorNode):
         self._judged = health
         if self.finished:
             warnings.clear()  # A recording that has ended is no broken sensor.
+        warnings += self._imu.notes
         if self._calibrate_at_start and not self._calibrated and self._published:
             warnings.append('The IMU is not calibrated: lay it down for two seconds.')
         bias = ' '.join(f'{value:.4f}' for value in self._calibration.angular_velocity_bias)

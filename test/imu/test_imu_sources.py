@@ -277,6 +277,18 @@ class RegisterMap:
         self.closed = True
 
 
+def asleep(registers: RegisterMap) -> RegisterMap:
+    registers.truth = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    return registers
+
+
+def other_registers(identity: int) -> RegisterMap:
+    """Return a chip that is no motion sensor at all, such as a clock at the same address."""
+    registers = RegisterMap(identity=identity)
+    registers.registers[0x6B] = 0x1C
+    return registers
+
+
 def mpu(registers, **settings):
     return Mpu6050Source(time.time_ns, open_bus=lambda _number: registers, **settings)
 
@@ -317,6 +329,39 @@ def test_mpu6050_is_woken_and_set_up():
     source.close()
 
 
+@pytest.mark.parametrize('identity', [0x12, 0x19, 0x72, 0x74, 0x75, 0x78, 0x98, 0xAC, 0xAF])
+def test_a_relative_that_measures_gravity_is_read_with_a_warning(identity):
+    registers = RegisterMap(identity=identity)
+    registers.truth = ((0.6, 0.0, -0.8), (1.0, 2.0, -3.0))
+    source = mpu(registers)
+    source.open()
+    assert len(read_samples(source, 3)) == 3
+    source.close()
+    (note,) = source.notes
+    assert f'says that it is {identity:#04x}' in note
+    assert 'measures gravity' in note
+    registers.truth = ((0.0, 0.0, 0.4), (0.0, 0.0, 0.0))
+    with pytest.raises(KwsImuError, match=r'gravity as 3\.9 m/s'):
+        source.open()
+    assert source.notes == ()
+
+
+@pytest.mark.parametrize('identity', [0x68, 0x70, 0x71, 0x73])
+def test_the_sensors_that_are_known_are_read_without_a_word(identity):
+    source = mpu(RegisterMap(identity=identity))
+    source.open()
+    source.close()
+    assert source.notes == ()
+
+
+def test_a_chip_of_another_kind_is_not_written_to():
+    registers = other_registers(0x58)
+    before = bytes(registers.registers)
+    with pytest.raises(KwsImuError):
+        mpu(registers).open()
+    assert bytes(registers.registers) == before
+
+
 def test_mpu6050_counts_saturation():
     registers = RegisterMap()
     registers.truth = ((5.0, 0.0, 1.0), (0.0, 0.0, 0.0))
@@ -350,7 +395,10 @@ def test_mpu6050_survives_a_loose_wire_and_reports_a_broken_one():
     ('registers', 'settings', 'sentence'),
     [
         (RegisterMap(0x69), {}, 'No sensor answers at 0x68 on I2C bus 1'),
-        (RegisterMap(identity=0x58), {}, 'says that it is 0x58, which is no MPU-6050'),
+        (asleep(RegisterMap(identity=0x58)), {}, 'says that it is 0x58 .* gravity as 0.0'),
+        (other_registers(0x58), {}, 'says that it is 0x58 .* no registers of an MPU-6050'),
+        (RegisterMap(identity=0x00), {}, 'answers 0x00 to everything: check its wiring'),
+        (RegisterMap(identity=0xFF), {}, 'answers 0xff to everything: check its wiring'),
     ],
 )
 def test_mpu6050_that_is_not_there_is_one_sentence(registers, settings, sentence):
@@ -452,11 +500,11 @@ def test_plain_csv(tmp_path):
         ('header.csv', HEADER.encode(), 'holds no usable rows'),
         ('nan.csv', (HEADER + 'nan,0,0,9.8,0,0,0\n' * 5).encode(), 'holds no usable rows'),
         ('binary.csv', bytes(range(256)), 'cannot be read'),
-        ('text.csv.gz', b'not gzip', 'cannot be read'),
+        ('text.csv.gz', b'not gzip', r'has columns \(not gzip\)'),
         ('cut.csv.gz', gzip.compress((HEADER + '1,0,0,9.8,0,0,0\n' * 999).encode())[:40], 'cannot'),
         (
             'g.csv',
-            (HEADER + ''.join(f'{i * 10},0,0,1.0,0,0,0\n' for i in range(50))).encode(),
+            (HEADER + ''.join(f'{i * 10},0,0.0{i % 3},1.0,0,0,0\n' for i in range(60))).encode(),
             'looks like g instead of m/s',
         ),
     ],

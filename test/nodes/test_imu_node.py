@@ -250,3 +250,33 @@ def test_nothing_to_calibrate_is_one_sentence(processes, probe, plug_in):
     answer = calibrate(probe)
     assert not answer.success
     assert 'measures gravity as 3.14 m/s^2' in answer.message
+
+
+def test_a_sensor_that_is_worn_otherwise_is_turned_and_the_rows_left_out_are_told(
+    ros_context, probe, tmp_path
+):
+    path = tmp_path / 'lengthwise.csv'
+    rows = [f'{i / 100},{1 + i / 100},2,9.5,0.1,0.{i % 5},0.3' for i in range(100)]
+    rows[50] = '0.5,,,,,,'
+    path.write_text('\n'.join(['time,ax,ay,az,gx,gy,gz', *rows]))
+    overrides = {'input': 'file', 'file': str(path), 'mounting': '-y x z'}
+    imu = probe.record(Imu, 'imu/data_raw', qos_profile_sensor_data)
+    diagnostics = probe.record(DiagnosticArray, '/diagnostics')
+    node = ImuNode(
+        parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
+        context=ros_context,
+    )
+    probe.add_node(node)
+    try:
+        assert probe.spin_until(lambda: len(imu) >= 5 and len(statuses(diagnostics)) >= 2)
+    finally:
+        node.destroy_node()
+    acceleration = imu[0].linear_acceleration
+    assert (acceleration.x, acceleration.z) == pytest.approx((-2.0, 9.5))
+    assert 1.0 <= acceleration.y < 2.0
+    assert any('1 of 100 rows' in status.message for status in statuses(diagnostics))
+
+
+def test_a_mounting_that_cannot_be_is_refused(ros_context):
+    with pytest.raises(KwsImuError, match='mirrored'):
+        ImuNode(parameter_overrides=[Parameter('mounting', value='-x y z')], context=ros_context)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
@@ -28,7 +29,15 @@ __all__ = [
     'make_source',
 ]
 
-ImuSource = Source[list[ImuSample]]
+
+class ImuSource(Source[list[ImuSample]], Protocol):
+    """
+    A source of samples.
+
+    notes: what people should know of it, one sentence each; it may be more once it was opened.
+    """
+
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import statistics
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -26,6 +27,20 @@ _PWR_MGMT_1 = 0x6B
 _WHO_AM_I = 0x75
 # What WHO_AM_I says on the MPU-6050 and on relatives with the same registers.
 _KNOWN_IDS = {0x68: 'MPU-6050', 0x70: 'MPU-6500', 0x71: 'MPU-9250', 0x73: 'MPU-9255'}
+# Later relatives, and what copies on cheap boards say (some of them at random): read where they
+# measure gravity as an MPU-6050 does.
+_RELATIVES = {
+    0x11: 'ICM-20600', 0x12: 'ICM-20602', 0x19: 'MPU-6886', 0x74: 'MPU-6515', 0x78: 'MPU-6880',
+    0x98: 'ICM-20689', 0xA9: 'IAM-20680', 0xAC: 'ICM-20608', 0xAE: 'ICM-20608-D',
+    0xAF: 'ICM-20608-G',
+}  # fmt: skip
+# A bus whose lines are held low or float.
+_NO_CHIP = (0x00, 0xFF)
+# PWR_MGMT_1 of the whole family: asleep or awake, on its own clock or the gyroscope's.
+_POWER_STATES = (0x00, 0x01, 0x40, 0x41)
+_PROBE_SAMPLES = 25
+_PROBE_NS = 2 * SECOND_NS
+_GRAVITY_RANGE = (0.85 * STANDARD_GRAVITY, 1.15 * STANDARD_GRAVITY)
 _ACCELERATION_RANGES_G = {2: 0, 4: 1, 8: 2, 16: 3}
 _ROTATION_RANGES_DEG_S = {250: 0, 500: 1, 1000: 2, 2000: 3}
 
@@ -100,7 +115,9 @@ class Mpu6050Source:
         self._open_bus = open_bus
         self._bus: Bus | None = None
         self._samples = self._errors = self._saturated = self._errors_in_a_row = 0
-        self.description = f'MPU-6050 at {address:#04x} on I2C bus {bus_number}'
+        self._where = f'at {address:#04x} on I2C bus {bus_number}'
+        self.description = f'MPU-6050 {self._where}'
+        self.notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -137,37 +154,27 @@ class Mpu6050Source:
                 f'{path} cannot be opened ({error.strerror}); switch I2C on, for instance with '
                 'raspi-config, or correct the parameter i2c_bus.'
             ) from error
+        self.notes = ()
         try:
             identity = self._bus.read_byte_data(self._address, _WHO_AM_I)
-            if identity not in _KNOWN_IDS:
-                self.close()
-                raise KwsImuError(
-                    f'The chip at {self._address:#04x} on I2C bus {self._bus_number} says that it '
-                    f'is {identity:#04x}, which is no MPU-6050 or relative; correct i2c_address.'
-                )
-            for register, value in (
-                (_PWR_MGMT_1, 0x80),  # Reset.
-                (_PWR_MGMT_1, 0x01),  # Awake, clocked by the x gyroscope, as the manual advises.
-                (_CONFIG, 0x03),  # 44 Hz low-pass: the window is resampled to 50 Hz.
-                (_SMPLRT_DIV, self._divider),
-                (_GYRO_CONFIG, self._rotation_code << 3),
-                (_ACCEL_CONFIG, self._acceleration_code << 3),
-            ):
-                self._bus.write_byte_data(self._address, register, value)
-                if value == 0x80:
-                    time.sleep(0.1)  # The manual's time for a reset.
+            self._check_identity(identity)
+            self._set_up()
         except OSError as error:
             self.close()
             raise KwsImuError(
-                f'No sensor answers at {self._address:#04x} on I2C bus {self._bus_number} '
-                f'({error.strerror or error}); check its wiring and i2c_address.'
+                f'No sensor answers {self._where} ({error.strerror or error}); check its wiring '
+                'and i2c_address.'
             ) from error
-        self.description = (
-            f'{_KNOWN_IDS[identity]} at {self._address:#04x} on I2C bus {self._bus_number}'
-        )
+        except KwsImuError:
+            self.close()
+            raise
+        name = _KNOWN_IDS.get(identity) or _RELATIVES.get(identity, f'chip {identity:#04x}')
+        self.description = f'{name} {self._where}'
         self._errors_in_a_row = 0
         self._next_poll_ns = time.monotonic_ns()
         self._heard_ns = time.monotonic_ns()
+        if identity not in _KNOWN_IDS:
+            self._probe(identity)
 
     def read(self, timeout_s: float) -> list[ImuSample]:
         """
@@ -217,6 +224,65 @@ class Mpu6050Source:
             self._next_poll_ns = time.monotonic_ns() + int(self._period_s * 0.33 * SECOND_NS)
             if self._next_poll_ns > deadline_ns:
                 return []
+
+    def _check_identity(self, identity: int) -> None:
+        """Refuse a chip that is none, or none of this family, before anything is written to it."""
+        if identity in _NO_CHIP:
+            raise KwsImuError(
+                f'What is {self._where} answers {identity:#04x} to everything: check its wiring '
+                '(SDA and SCL, power, ground).'
+            )
+        if identity in _KNOWN_IDS or self._bus is None:
+            return
+        if self._bus.read_byte_data(self._address, _PWR_MGMT_1) not in _POWER_STATES:
+            raise KwsImuError(
+                f'The chip {self._where} says that it is {identity:#04x} and has no registers of '
+                'an MPU-6050 or a relative; correct i2c_address.'
+            )
+
+    def _set_up(self) -> None:
+        """Wake the sensor; set its rate, filter and ranges."""
+        for register, value in (
+            (_PWR_MGMT_1, 0x80),  # Reset.
+            (_PWR_MGMT_1, 0x01),  # Awake, clocked by the x gyroscope, as the manual advises.
+            (_CONFIG, 0x03),  # 44 Hz low-pass: the window is resampled to 50 Hz.
+            (_SMPLRT_DIV, self._divider),
+            (_GYRO_CONFIG, self._rotation_code << 3),
+            (_ACCEL_CONFIG, self._acceleration_code << 3),
+        ):
+            if self._bus is not None:
+                self._bus.write_byte_data(self._address, register, value)
+            if value == 0x80:
+                time.sleep(0.1)  # The manual's time for a reset.
+
+    def _probe(self, identity: int) -> None:
+        """
+        Believe an unknown relative that measures gravity; warn, since nobody tried it.
+
+        Raises:
+            KwsImuError: it measures something else, or nothing.
+
+        """
+        sizes: list[float] = []
+        deadline_ns = time.monotonic_ns() + _PROBE_NS
+        while len(sizes) < _PROBE_SAMPLES and time.monotonic_ns() < deadline_ns:
+            sizes += (math.hypot(*sample.linear_acceleration) for sample in self.read(0.1))
+        # A hand that moves adds to gravity as often as it takes away.
+        gravity = statistics.median(sizes) if sizes else 0.0
+        says = f'The chip {self._where} says that it is {identity:#04x}'
+        name = _RELATIVES.get(identity)
+        if name:
+            says += f' ({name})'
+        if not _GRAVITY_RANGE[0] <= gravity <= _GRAVITY_RANGE[1]:
+            self.close()
+            raise KwsImuError(
+                f'{says} and measures gravity as {gravity:.1f} m/s^2 where an MPU-6050 would give '
+                '9.8; keep it still at start, or read it with a driver of its own.'
+            )
+        self.notes = (
+            f'{says}, not an MPU-6050; it measures gravity as one does ({gravity:.1f} m/s^2) and '
+            'is read as one; if gestures are missed, use a driver of its own.',
+        )
 
     def close(self) -> None:
         """Close the bus; harmless when it is not open."""

@@ -40,6 +40,7 @@ class RecordingSource:
         self._pending: Iterator[ImuSample] | None = None
         self._next: ImuSample | None = None
         self.description = f'recording {path}'
+        self.notes = self._recording.notes
 
     @property
     def finished(self) -> bool:

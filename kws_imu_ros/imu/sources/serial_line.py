@@ -48,6 +48,7 @@ class SerialSource:
         self._newest_ns = 0
         self._serial: Any = None
         self.description = f'serial board on {port}'
+        self.notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
