@@ -57,7 +57,8 @@ class LevelWatch:
         return rises and self.loudest_dbfs < QUIETEST_WORD_DBFS
 
     def _heard(self) -> np.ndarray:
-        return self._levels[: self._count].copy()
+        levels: np.ndarray = self._levels[: self._count].copy()
+        return levels
 
 
 def _loudest(levels: np.ndarray) -> float:

@@ -11,7 +11,8 @@ from kws_imu_ros.errors import KwsImuError
 
 def downmix(samples: np.ndarray) -> np.ndarray:
     """Return float32 (n,): the mean over channels of int16 (n, channels), scaled to -1 to 1."""
-    return samples.mean(axis=1, dtype=np.float32) / np.float32(32768.0)
+    mono: np.ndarray = samples.mean(axis=1, dtype=np.float32) / np.float32(32768.0)
+    return mono
 
 
 def channels_cancel(samples: np.ndarray) -> bool:

@@ -217,24 +217,16 @@ def _read_frames(
     soundfile: ModuleType, path: Path, source: io.FileIO | io.BytesIO, remarks: list[Remark]
 ) -> tuple[np.ndarray, int, bool]:
     """Return int16 (n, channels), rate, and whether the end is missing."""
-
-    class ForwardSoundFile(soundfile.SoundFile):
-        """A file that is read from its start to its end: not every format can be searched."""
-
-        def seekable(self) -> bool:
-            return False
-
     source.seek(0)
-    file = source.fileno() if isinstance(source, io.FileIO) else source
-    with ForwardSoundFile(file, closefd=False) as file:
+    opened = source.fileno() if isinstance(source, io.FileIO) else source
+    with soundfile.SoundFile(opened, closefd=False) as file:
+        # Read from start to end: not every format can be searched, nor every one that says so.
+        file.seekable = lambda: False
         rate, announced = file.samplerate, file.frames
         if announced != _UNKNOWN_LENGTH and announced > rate * MAXIMUM_RECORDING_S:
             raise _too_long(path, f'{announced / rate:.0f} s')
         floats = file.subtype in ('FLOAT', 'DOUBLE')
-        # libsndfile lets what is beyond full scale wrap around where it makes int16 of Ogg.
-        dtype = 'float64' if file.subtype == 'DOUBLE' else 'float32'
-        if not floats and file.format != 'OGG':
-            dtype = 'int16'
+        dtype = _dtype_of(file)
         parts, count = [np.zeros((0, file.channels), dtype)], 0
         for part in _chunks(file, dtype):
             parts.append(part)
@@ -250,6 +242,14 @@ def _read_frames(
     elif dtype != 'int16':
         frames = np.clip(np.rint(frames * np.float32(32767)), -32768, 32767).astype(np.int16)
     return frames, rate, truncated
+
+
+def _dtype_of(file: Any) -> str:
+    """Return as what the samples of a sound file are read."""
+    if file.subtype == 'DOUBLE':
+        return 'float64'
+    # libsndfile lets what is beyond full scale wrap around where it makes int16 of Ogg.
+    return 'float32' if file.subtype == 'FLOAT' or file.format == 'OGG' else 'int16'
 
 
 def _chunks(file: Any, dtype: str) -> Iterator[np.ndarray]:
@@ -405,4 +405,5 @@ def _import_soundfile() -> ModuleType:
             'Sound files cannot be read because soundfile or libsndfile is missing; run '
             'pip install soundfile.'
         ) from error
-    return soundfile
+    module: ModuleType = soundfile
+    return module

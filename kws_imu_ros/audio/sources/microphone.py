@@ -367,4 +367,5 @@ def _import_sounddevice(rescan: bool = False) -> ModuleType:
     if rescan and known:
         sounddevice._terminate()
         sounddevice._initialize()
-    return sounddevice
+    module: ModuleType = sounddevice
+    return module

@@ -209,7 +209,7 @@ def _join_windows(
         & (numbers[:-1] == numbers[1:])
         & (users[:-1] == users[1:])
     )
-    recordings = []
+    recordings: list[ActivityRecording] = []
     for rows in np.split(np.arange(len(windows)), np.flatnonzero(~follows) + 1):
         user, activity = int(users[rows[0]]), int(numbers[rows[0]])
         if split in ('all', activity_split(user)):

@@ -65,9 +65,9 @@ class Report:
 
     directory: Path
     layouts: list[str] = field(default_factory=list)
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     people: dict[tuple[str, str], set] = field(default_factory=lambda: defaultdict(set))
-    seconds: Counter = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     levels: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     findings: list[Finding] = field(default_factory=list)
 

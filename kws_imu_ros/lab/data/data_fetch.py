@@ -8,6 +8,7 @@ goes on. An archive that was put in place by hand is taken as if it had been dow
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import http.client
 import re
@@ -349,6 +350,14 @@ def _unpack(data_set: DataSet, archive: Path, target: Path, progress: Progress) 
     staging.rename(target)
 
 
+def _extract(bundle: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """Open a regular file of a tar archive."""
+    stream = bundle.extractfile(member)
+    if stream is None:
+        raise tarfile.ReadError(f'{member.name} holds no data')
+    return stream
+
+
 def _members(
     archive: Path, nested: bool, stack: contextlib.ExitStack
 ) -> Iterator[tuple[int, int, str, Callable[[], IO[bytes]]]]:
@@ -362,7 +371,7 @@ def _members(
             outer = stack.enter_context(zipfile.ZipFile(stack.enter_context(outer.open(inner))))
         entries = [entry for entry in outer.infolist() if not entry.is_dir()]
         for done, entry in enumerate(entries, 1):
-            yield done, len(entries), entry.filename, lambda entry=entry: outer.open(entry)
+            yield done, len(entries), entry.filename, functools.partial(outer.open, entry)
         return
     size = archive.stat().st_size
     raw = stack.enter_context(archive.open('rb'))
@@ -370,4 +379,4 @@ def _members(
     for member in bundle:
         if member.isfile():
             # The compressed position is the only measure of progress that costs nothing.
-            yield raw.tell(), size, member.name, lambda member=member: bundle.extractfile(member)
+            yield raw.tell(), size, member.name, functools.partial(_extract, bundle, member)

@@ -22,7 +22,7 @@ KINDS = {
     'long': 'lasts longer than a second: the loudest second is used',
     'short noise': 'is background noise too short to be split and cut into seconds',
     'duplicate': 'equals another recording sample for sample',
-    'no speaker': 'does not name its speaker, so it cannot be split by speaker',
+    'no speaker': 'does not say whose it is as the layout does, by which people are kept apart',
     'both sides': 'has one person in more than one split, so that results are too good',
     'likely mistake': 'is spelt otherwise than a label, so it is taken for no command',
     'unread': 'lies in the folder, but nobody reads it',
@@ -39,6 +39,8 @@ KINDS = {
 }
 # One bad recording in this many is left out; more of them are an error.
 TOLERATED = 20
+# More than this of a kind is told by `data check`.
+TOLD_OF_A_KIND = 3
 
 _logger = logging.getLogger(__name__)
 _told: set[str] = set()
@@ -61,14 +63,16 @@ def tell(sentence: str) -> None:
 
 
 def tell_findings(directory: Path, findings: Iterable[Finding]) -> None:
-    """Tell findings about a folder, one line a kind."""
+    """Tell findings about a folder, the first few of each kind."""
     by_kind: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_kind[finding.kind].append(finding)
     for kind, found in by_kind.items():
-        first = f'{found[0].file} {KINDS[kind]}: {found[0].detail}'
-        others = f' ({len(found) - 1} more: kws-imu data check {printable(directory)})'
-        tell(first + (others if len(found) > 1 else ''))
+        for finding in found[:TOLD_OF_A_KIND]:
+            tell(f'{finding.file} {KINDS[kind]}: {finding.detail}')
+        more = len(found) - TOLD_OF_A_KIND
+        if more > 0:
+            tell(f'{kind}: {more} more; see kws-imu data check {printable(directory)} --all')
 
 
 def leave_out(problems: Collection[str], total: int, subject: str) -> None:

@@ -105,7 +105,8 @@ def entries(folder: Path) -> list[Path]:
 
 def sound_files(folder: Path, below: bool = False) -> list[Path]:
     """Return the recordings in a folder, or anywhere below it, sorted."""
-    return sorted(path for path in folder.glob('**/*' if below else '*') if _is_sound(path))
+    found = folder.glob('**/*' if below else '*')
+    return sorted(path for path in found if _is_sound(path) and not path.is_dir())
 
 
 def survey_speech(directory: Path, labels: Sequence[str] = ()) -> SpeechFolder:

@@ -270,7 +270,7 @@ def silence_clips(noise: Sequence[np.ndarray], count: int, seed: int) -> np.ndar
     for i in range(count):
         if i % 10 == 0:
             continue
-        source = noise[rng.integers(len(noise))]
+        source = noise[int(rng.integers(len(noise)))]
         start = rng.integers(0, len(source) - CLIP_SAMPLES + 1)
         gain = rng.uniform(0.0, 1.0)
         clips[i] = (source[start : start + CLIP_SAMPLES] * gain).astype(np.int16)

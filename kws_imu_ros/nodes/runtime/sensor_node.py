@@ -11,7 +11,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -38,7 +38,7 @@ class SensorNode(BaseNode):
     finished: whether a recording has been played to its end.
     """
 
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[Declaration, ...]] = (
         Declaration(
             'wait_for_device',
             False,
@@ -69,7 +69,8 @@ class SensorNode(BaseNode):
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._problem = ''
-        self._source: Source[Any] | None = None
+        self._source: Source[Any]
+        self._has_source = False
         self.finished = False
         with self.destroyed_on_error():
             self._start()
@@ -78,6 +79,7 @@ class SensorNode(BaseNode):
         self._wait_for_device = self.declare('wait_for_device')
         self._retry_s = self.declare('retry_period')
         self._source = self.configure()
+        self._has_source = True
         try:
             self._source.open()
         except KwsImuError as error:
@@ -121,9 +123,9 @@ class SensorNode(BaseNode):
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._source is not None:
+        if self._has_source:
+            self._has_source = False
             self._source.close()
-            self._source = None
         super().destroy_node()
 
     def _run(self) -> None:
@@ -232,10 +234,10 @@ def run_sensor_node(
 
     make: returns the node. name: of the node. Returns the exit status.
     """
-    nodes: list[Node] = []
+    nodes: list[SensorNode] = []
 
     def create(created: list[Node]) -> None:
-        created.append(make())
-        nodes.extend(created)
+        nodes.append(make())
+        created.extend(nodes)
 
     return run_nodes(create, arguments, lambda: nodes[0].finished, [name])
