@@ -10,7 +10,7 @@ class _Named(str, Enum):
     """An enum whose members are printed, formatted and published as their values."""
 
     def __str__(self) -> str:
-        return self.value
+        return str(self.value)
 
 
 class Outcome(_Named):

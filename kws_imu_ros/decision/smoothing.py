@@ -65,11 +65,12 @@ class PosteriorSmoother:
         self._history[:-1] = self._history[1:]
         self._history[-1] = posterior
         # ndarray.mean costs several times as much on arrays as small as these.
-        mean = np.add.reduce(self._history) * self._weight
+        mean: np.ndarray = np.add.reduce(self._history) * self._weight
         if self._quick_hops == self._hops:
             return mean
         quick = np.add.reduce(self._history[-self._quick_hops :]) * self._quick_weight
-        return np.maximum(mean, quick - self._quick_margin)
+        surest: np.ndarray = np.maximum(mean, quick - self._quick_margin)
+        return surest
 
 
 def make_smoothers(

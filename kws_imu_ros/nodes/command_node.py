@@ -23,6 +23,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool, String, UInt32
@@ -147,7 +148,7 @@ class CommandNode(BaseNode):
 
         """
         super().__init__('command', **kwargs)
-        self._velocity_publisher = None
+        self._velocity_publisher: Publisher | None = None
         with self.destroyed_on_error():
             self._configure()
 
@@ -408,7 +409,8 @@ class CommandNode(BaseNode):
             message = velocity_to_message(velocity)
         if self._controller.emergency_stopped:
             self._zero_publisher.publish(message)
-        self._velocity_publisher.publish(message)
+        if self._velocity_publisher is not None:
+            self._velocity_publisher.publish(message)
 
     def _now_ns(self) -> int:
         return time.monotonic_ns()
@@ -419,7 +421,8 @@ class CommandNode(BaseNode):
             self._publish(Velocity())
             # Not every middleware can tell; those that cannot have sent it all the same.
             with contextlib.suppress(rclpy_implementation.RCLError):
-                self._velocity_publisher.wait_for_all_acked(Duration(seconds=0.2))
+                for publisher in (self._velocity_publisher, self._zero_publisher):
+                    publisher.wait_for_all_acked(Duration(seconds=0.2))
         self._velocity_publisher = None
         super().destroy_node()
 

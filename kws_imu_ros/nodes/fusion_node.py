@@ -23,7 +23,7 @@ from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
 from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.decision.agreement import check_stop, doubts
-from kws_imu_ros.decision.decision import Outcome
+from kws_imu_ros.decision.decision import Decision, Outcome
 from kws_imu_ros.decision.policy import Policy
 from kws_imu_ros.decision.table import PolicyTable, load_table, with_offsets
 from kws_imu_ros.errors import KwsImuError
@@ -300,7 +300,7 @@ class FusionNode(BaseNode):
         """Publish what hops brought; decisions first, for they move the robot."""
         for step in steps:
             if step.decision is not None:
-                self._publish_decision(step)
+                self._publish_decision(step.decision)
             self._hop_rate.add()
         self._hop_durations.add((time.perf_counter_ns() - start_ns) // len(steps))
         newest = steps[-1]
@@ -315,9 +315,8 @@ class FusionNode(BaseNode):
                         posterior_to_message(self._labels[head], getattr(step, head), step.stamp_ns)
                     )
 
-    def _publish_decision(self, step: Step) -> None:
+    def _publish_decision(self, decision: Decision) -> None:
         """Publish a decision, and its command when it is one."""
-        decision = step.decision
         if decision.outcome is Outcome.ACCEPT:
             self._command_publisher.publish(intent_to_message(decision.intent))
         self._decision_publisher.publish(decision_to_message(decision))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rclpy.clock import ROSClock
 from rclpy.node import Node
 
 # A simulator that is being started needs a moment.
@@ -28,7 +29,8 @@ class SimulatedTime:
     def waiting(self) -> bool:
         """Return whether time comes from /clock and has not come yet."""
         clock = self._node.get_clock()
-        return bool(clock.ros_time_is_active) and clock.now().nanoseconds == 0
+        simulated = isinstance(clock, ROSClock) and clock.ros_time_is_active
+        return simulated and clock.now().nanoseconds == 0
 
     def look(self) -> tuple[str, ...]:
         """
