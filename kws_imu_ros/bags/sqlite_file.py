@@ -7,6 +7,7 @@ import sqlite3
 import urllib.parse
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from kws_imu_ros.bags.storage import (
     Channel,
@@ -67,7 +68,7 @@ class SqliteFile:
         for stamp_ns, number, data in rows:
             yield StoredMessage(stamp_ns, number, decompressed(bytes(data)))
 
-    def _rows(self, query: str) -> Iterator[tuple]:
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._database.execute(query)
         except (sqlite3.Error, UnicodeDecodeError) as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
 
 from kws_imu_ros.bags.reading import absolute, typestore
 from kws_imu_ros.bags.timing import ContinuingClock
@@ -57,16 +58,8 @@ class BagWriter:
         if self.path.exists():
             raise KwsImuError(f'{self.path} exists already; record to another folder.')
         try:
-            self._writer: Writer | None = Writer(
-                self.path, version=8, storage_plugin=StoragePlugin.MCAP
-            )
-            if compress:
-                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-            self._writer.open()
-            self._spare.write_bytes(b'\0' * _SPARE_BYTES)
-            self._writer.storage.bio.flush()
+            self._writer: Writer | None = self._start()
         except OSError as error:
-            self._writer = None
             raise KwsImuError(
                 f'No bag can be written to {self.path} ({_reason(error)}); record to another '
                 'folder.'
@@ -123,7 +116,7 @@ class BagWriter:
             self._writer.write(self._connections[absolute(topic)], self._last_ns, data)
             self.message_count += 1
             if not self._compress:
-                self._flush()
+                self._flush(self._writer)
         except OSError as error:
             raise self._rescue(error) from error
 
@@ -149,20 +142,32 @@ class BagWriter:
         self._writer = None
         self._spare.unlink(missing_ok=True)
 
-    def _flush(self) -> None:
+    def _start(self) -> Writer:
+        """Create the folder, the file and what is held back for its end."""
+        writer = Writer(self.path, version=8, storage_plugin=StoragePlugin.MCAP)
+        if self._compress:
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        writer.open()
+        self._spare.write_bytes(b'\0' * _SPARE_BYTES)
+        _storage_of(writer).bio.flush()
+        return writer
+
+    def _flush(self, writer: Writer) -> None:
         if self._flushed_ns is None:
             self._flushed_ns = self._last_ns
         if self._last_ns - self._flushed_ns >= _FLUSH_NS:
             # The library itself would keep up to 1 MiB, half a minute, in memory.
-            self._writer.storage.close_chunk()
-            self._writer.storage.bio.flush()
+            storage = _storage_of(writer)
+            storage.close_chunk()
+            storage.bio.flush()
             self._flushed_ns = self._last_ns
 
     def _rescue(self, error: OSError) -> KwsImuError:
         """Close the bag on what has reached the disk; return the sentence for people."""
+        writer, self._writer = self._writer, None
         with contextlib.suppress(OSError):
-            self._writer.abort()
-        self._writer = None
+            if writer is not None:
+                writer.abort()
         kept = 0
         file = self.path / f'{self.path.name}.mcap'
         with contextlib.suppress(OSError, KwsImuError):
@@ -174,6 +179,13 @@ class BagWriter:
             f'Recording to {self.path} stopped ({_reason(error)}); the first {kept} messages are '
             'kept; free some space and start another recording.'
         )
+
+
+def _storage_of(writer: Writer) -> McapWriter:
+    """Return the file behind a writer of this module."""
+    if not isinstance(writer.storage, McapWriter):
+        raise TypeError('The library writes no MCAP; rosbags has another interface than expected.')
+    return writer.storage
 
 
 def seal_mcap(path: Path) -> None:

@@ -21,11 +21,12 @@ def message_class(name: str) -> type:
     """
     package, _, kind = name.split('/')
     try:
-        return getattr(importlib.import_module(f'{package}.msg'), kind)
+        found: type = getattr(importlib.import_module(f'{package}.msg'), kind)
     except (ImportError, AttributeError) as error:
         raise KwsImuError(
             f'{name} is not installed here; leave its topic out or install {package}.'
         ) from error
+    return found
 
 
 class MessageFactory:

@@ -38,7 +38,9 @@ def dimension(label: str, size: int, stride: int, messages: MessageFactory) -> A
     )
 
 
-def multi_array(name: str, dimensions: list, values: np.ndarray, messages: MessageFactory) -> Any:
+def multi_array(
+    name: str, dimensions: list[Any], values: np.ndarray, messages: MessageFactory
+) -> Any:
     """Return a std_msgs/*MultiArray."""
     layout = messages.make('std_msgs/msg/MultiArrayLayout', dim=dimensions, data_offset=0)
     return messages.make(name, layout=layout, data=messages.sequence(values))

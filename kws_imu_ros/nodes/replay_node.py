@@ -47,13 +47,14 @@ from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.messages.fields import time_from_message, time_to_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.simulated_time import SimulatedTime
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import user_path
 
 _CLOCK_STEP_NS = 10_000_000
 _WAKE_S = 0.2
-# What gives simulated time may start later than the replay does.
-_CLOCK_PATIENCE_S = 20.0
+# A simulator may start much later than the replay does.
+_CLOCK_PATIENCE_S = 60.0
 _TYPE_OF = {AUDIO_TOPIC: AUDIO_TYPE, IMU_TOPIC: IMU_TYPE}
 _QOS = {AUDIO_TYPE: AUDIO_QOS, IMU_TYPE: qos_profile_sensor_data}
 
@@ -256,13 +257,12 @@ class ReplayNode(BaseNode):
             KwsImuError: no time comes.
 
         """
-        if self._keep_stamps or self.get_clock().now().nanoseconds:
+        time_source = SimulatedTime(self)
+        if self._keep_stamps or not time_source.waiting:
             return
         deadline = time.monotonic() + _CLOCK_PATIENCE_S
-        self.get_logger().warning(
-            'use_sim_time is true and no /clock comes yet; the bag waits for it.'
-        )
-        while not self.get_clock().now().nanoseconds:
+        while time_source.waiting:
+            time_source.look()
             if self._stop.wait(0.05):
                 return
             if time.monotonic() > deadline:

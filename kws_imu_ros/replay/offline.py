@@ -196,7 +196,8 @@ class _Replay:
         self._moved_ns = 0
         self._told: set[str] = set()
         labels = pipeline.labels
-        self._voice_labels, self._gesture_labels = labels['voice'], labels['gesture']
+        self._voice_labels = tuple(labels['voice'])
+        self._gesture_labels = tuple(labels['gesture'])
         table, effects = pipeline.policy.table, controller.table.effects()
         check_stop(table, effects.stops, effects.source)
         self._doubts = doubts(table, labels, effects.stops, effects.source)
@@ -383,7 +384,7 @@ def _decision_fields(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float]:
+def _rounded(values: dict[str, float]) -> dict[str, float | None]:
     # Minus zero is zero to people.
     return {
         name: round(value, 6) if math.isfinite(value) else None for name, value in values.items()

@@ -37,7 +37,8 @@ class RecordingSource:
         # A round ends a typical step after its last sample.
         self._round_ns = last_ns - first_ns + (last_ns - first_ns) // (count - 1)
         self._given = 0
-        self._pending: Iterator[ImuSample] | None = None
+        self._opened = False
+        self._pending: Iterator[ImuSample] = iter(())
         self._next: ImuSample | None = None
         self.description = f'recording {path}'
         self.notes = self._recording.notes
@@ -45,12 +46,13 @@ class RecordingSource:
     @property
     def finished(self) -> bool:
         """Return whether every sample was given."""
-        return self._pending is not None and self._next is None
+        return self._opened and self._next is None
 
     def open(self) -> None:
         """Start playing from the beginning."""
         self._start_ns = self._clock()
         self._steady_start_ns = time.monotonic_ns()
+        self._opened = True
         self._pending = self._play()
         self._next = next(self._pending, None)
 
