@@ -403,6 +403,96 @@ def test_an_imu_of_nan_is_told_and_voice_goes_on(pipeline: FusionPipeline):
     assert len(steps) == 75
 
 
+# Senses that are dead but talk, and two that talk at once
+
+
+def test_an_imu_that_does_not_stamp_is_seen_by_its_arrival(interpreter: Interpreter):
+    pipeline = make_pipeline(interpreter)
+    steps = []
+    for k, block in enumerate(make_blocks(make_audio(3.0))):
+        for sample in make_imu(3.0)[2 * k : 2 * k + 2]:
+            unstamped = ImuSample(0, sample.linear_acceleration, sample.angular_velocity)
+            steps += pipeline.push_imu(unstamped, sample.stamp_ns)
+        steps += pipeline.push_audio(block)
+    assert all(step.imu_present for step in steps[30:])
+    (sentence,) = [s for s in pipeline.health.sentences() if 'stamp' in s]
+    assert 'time of arrival' in sentence
+    assert not any('clock' in s or 'one driver' in s for s in pipeline.health.sentences())
+
+
+def test_a_frozen_imu_is_no_imu_and_no_sign_of_life(pipeline: FusionPipeline):
+    samples = make_imu(3.0)
+    frozen = [
+        ImuSample(s.stamp_ns, samples[99].linear_acceleration, samples[99].angular_velocity)
+        for s in samples[100:]
+    ]
+    steps = play(pipeline, make_blocks(make_audio(3.0)), samples[:100] + frozen)
+    assert steps[20].imu_present and not steps[-1].imu_present
+    assert pipeline.signs_of_life.imu < 110
+    assert pipeline.signs_of_life.audio == 150
+    assert 'IMU is frozen' in ' '.join(pipeline.health.sentences())
+
+
+@pytest.mark.parametrize('buffer', [320, 1024])
+def test_a_microphone_that_repeats_its_buffer_is_deaf(pipeline: FusionPipeline, buffer: int):
+    audio = make_audio(3.0)
+    stuck = np.resize(audio[RATE - buffer : RATE], 2 * RATE)
+    steps = play(pipeline, make_blocks(np.concatenate((audio[:RATE], stuck))))
+    assert steps[20].audio_present and not steps[-1].audio_present
+    assert pipeline.signs_of_life.audio <= 50 + buffer // BLOCK + 1
+    assert 'The audio is stuck' in pipeline.health.sentences()[0]
+    play(pipeline, make_blocks(make_audio(1.0, 7), start_ns=START_NS + 3 * SECOND_NS, sequence=150))
+    assert pipeline.health.audio_present and not pipeline.health.sentences()
+
+
+def test_digital_silence_is_told_as_muted_and_is_death_after_a_while(pipeline: FusionPipeline):
+    audio = np.concatenate((make_audio(1.0), np.zeros(9 * RATE, np.int16)))
+    blocks = make_blocks(audio)
+    play(pipeline, blocks[:149])
+    # A noise gate is silent between words.
+    assert not pipeline.health.audio_muted
+    play(pipeline, blocks[149:299])
+    assert 'muted' in ' '.join(pipeline.health.sentences())
+    assert pipeline.signs_of_life.audio == 299
+    play(pipeline, blocks[299:])
+    assert pipeline.signs_of_life.audio == 299
+    assert pipeline.health.audio_present
+
+
+def test_two_microphones_are_told_and_neither_is_understood(pipeline: FusionPipeline):
+    one = make_blocks(make_audio(4.0))
+    other = make_blocks(make_audio(4.0, 2), start_ns=START_NS + 7_000_000, sequence=900)
+    steps = play(pipeline, one, other)
+    assert steps[-1].stamp_ns < START_NS + SECOND_NS
+    (sentence, *others) = pipeline.health.sentences()
+    assert 'More than one microphone' in sentence
+    assert not [s for s in others if 'gap' in s or 'clock' in s or 'twice' in s]
+    signs = pipeline.signs_of_life
+    # One of them was switched off: after a while it is heard again.
+    later = make_blocks(make_audio(4.0, 3), start_ns=START_NS + 4 * SECOND_NS, sequence=200)
+    assert play(pipeline, later)
+    assert pipeline.signs_of_life.audio > signs.audio
+
+
+def test_two_imus_are_told_and_neither_is_believed(pipeline: FusionPipeline):
+    other = [
+        ImuSample(s.stamp_ns + 3_000_000, (0.0, 9.81, s.angular_velocity[1]), (0.0, 0.1, 0.0))
+        for s in make_imu(4.0)
+    ]
+    steps = play(pipeline, make_blocks(make_audio(4.0)), make_imu(4.0), other)
+    assert not steps[-1].imu_present and steps[-1].audio_present
+    assert 'More than one sensor' in ' '.join(pipeline.health.sentences())
+
+
+@pytest.mark.parametrize('offset', [0.4, -0.4, 0.15])
+def test_sound_beside_zero_ends_without_a_word(interpreter: Interpreter, offset: float):
+    rng = np.random.default_rng(5)
+    quiet = rng.normal(0.0, 60.0, RATE // 2) + offset * 32768.0
+    sound = np.concatenate((quiet.astype(np.int16), np.zeros(RATE, np.int16)))
+    steps = play(make_pipeline(interpreter), make_blocks(sound))
+    assert [step.decision for step in steps if step.decision] == []
+
+
 # Bad input and settings
 
 

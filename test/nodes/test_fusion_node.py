@@ -25,6 +25,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.decision import decision_from_message
+from kws_imu_ros.messages.heartbeat import SENSE_LOST
 from kws_imu_ros.messages.imu import imu_sample_to_message
 from kws_imu_ros.messages.motion import effects_to_message
 from kws_imu_ros.messages.posterior import posterior_from_message
@@ -67,7 +68,8 @@ class Senses:
         self._fusion = fusion
         self.now_ns = probe.node.get_clock().now().nanoseconds
         self._sequence = 0
-        self._rng = np.random.default_rng(1)
+        self.dead_ns = 0
+        self.rng = np.random.default_rng(1)
         self.audio = probe.node.create_publisher(Int16MultiArray, 'audio', AUDIO_QOS)
         self.imu = probe.node.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
         assert probe.spin_until(
@@ -96,7 +98,7 @@ class Senses:
         """Publish quiet noise until a condition holds: a listener may not be connected yet."""
 
         def holds_after_more() -> bool:
-            self.say(noise(0.1, self._rng))
+            self.say(noise(0.1, self.rng))
             return bool(condition())
 
         return self._probe.spin_until(holds_after_more)
@@ -115,8 +117,8 @@ class Senses:
         for _ in range(int(seconds * 100)):
             self.now_ns += SECOND_NS // 100
             # Every sensor flickers in its last bits.
-            ax, *rest = (value + self._rng.normal(0.0, 1e-3) for value in acceleration)
-            rotation = tuple(self._rng.normal(0.0, 1e-3, 3).tolist())
+            ax, *rest = (value + self.rng.normal(0.0, 1e-3) for value in acceleration)
+            rotation = tuple(self.rng.normal(0.0, 1e-3, 3).tolist())
             self.imu.publish(imu_sample_to_message(ImuSample(self.now_ns, (ax, *rest), rotation)))
             self._probe.executor.spin_once(timeout_sec=0.05)
 
@@ -283,6 +285,90 @@ def test_an_imu_without_rotation_is_told(probe, fusion, senses, diagnostics):
 
     assert probe.spin_until(told)
     assert int(diagnostics.value('bad IMU messages')) > 0
+
+
+# Senses that are dead but talk
+
+
+def dead_imu(senses: Senses, kind: str) -> ImuSample:
+    """Return what an IMU sends that has lost its sensor."""
+    stamp_ns = senses.dead_ns if kind == 'standing stamp' else senses.now_ns
+    if kind == 'nan':
+        return ImuSample(stamp_ns, (math.nan,) * 3, (math.nan,) * 3)
+    if kind == 'zeros':
+        return ImuSample(stamp_ns, (0.0,) * 3, (0.0,) * 3)
+    flicker = senses.now_ns % 1000 * 1e-6
+    gyroscope = 0.0 if kind == 'frozen' else flicker
+    accelerometer = 0.0 if kind in ('frozen', 'frozen accelerometer') else flicker
+    return ImuSample(stamp_ns, (accelerometer, 0.0, 9.81), (gyroscope, 0.01, 0.0))
+
+
+@pytest.mark.parametrize(
+    ('kind', 'words'),
+    [
+        ('nan', 'NaN'),
+        ('zeros', 'all zero'),
+        ('frozen', 'frozen'),
+        ('frozen accelerometer', 'accelerometer'),
+        ('standing stamp', 'stamps stand still'),
+    ],
+)
+def test_an_imu_that_is_dead_but_talks_stops_the_robot(
+    probe, fusion, senses, diagnostics, kind: str, words: str
+):
+    beats = probe.record(UInt32, 'fusion_alive', qos_profile_sensor_data)
+    senses.rest(0.5)
+    assert senses.rest_until(lambda: fusion._pipeline.signs_of_life.imu > 20)
+    assert probe.spin_until(lambda: beats)
+    senses.dead_ns = senses.now_ns
+
+    def lost_after_more() -> bool:
+        senses.now_ns += SECOND_NS // 100 + 1
+        senses.imu.publish(imu_sample_to_message(dead_imu(senses, kind)))
+        return any(message.data == SENSE_LOST for message in beats)
+
+    assert probe.spin_until(lost_after_more)
+
+    def told_after_more() -> bool:
+        lost_after_more()
+        return words in getattr(diagnostics.status, 'message', '')
+
+    assert probe.spin_until(told_after_more)
+
+
+def test_a_microphone_that_repeats_itself_stops_the_robot(probe, fusion, senses, diagnostics):
+    beats = probe.record(UInt32, 'fusion_alive', qos_profile_sensor_data)
+    assert senses.say_until(lambda: beats)
+    block = noise(0.1)
+
+    def lost_after_more() -> bool:
+        senses.say(block)
+        return any(message.data == SENSE_LOST for message in beats)
+
+    assert probe.spin_until(lost_after_more)
+
+    def told_after_more() -> bool:
+        senses.say(block)
+        return 'The audio is stuck' in getattr(diagnostics.status, 'message', '')
+
+    assert probe.spin_until(told_after_more)
+
+
+def test_a_second_sensor_on_the_topic_is_told_though_it_lies_alike(
+    probe, fusion, senses, diagnostics
+):
+    other = probe.node.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
+    assert probe.spin_until(other.get_subscription_count)
+
+    def told_after_more() -> bool:
+        senses.rest(0.01)
+        ax, ay = senses.rng.normal(0.0, 1e-3, 2).tolist()
+        sample = ImuSample(senses.now_ns + 5_000_000, (ax, 0.0, 9.81), (ay, 0.0, 0.0))
+        other.publish(imu_sample_to_message(sample))
+        return 'More than one sensor' in getattr(diagnostics.status, 'message', '')
+
+    assert probe.spin_until(told_after_more)
+    assert diagnostics.value('IMU senders') == '2'
 
 
 # Parameters
