@@ -132,6 +132,8 @@ class ImuHealth:
 
     def _motion_sentences(self) -> list[str]:
         """Return why the readings mean nothing, each cause once."""
+        if self.mixed:
+            return []  # Of two sensors nothing is true of one.
         if self.frozen is FrozenPart.BOTH:
             return [
                 'The IMU is frozen: its driver repeats the same reading to the last bit, so '

@@ -314,8 +314,8 @@ Splits: {'; '.join(f'{name} {s.split}' for name, s in m.data.items())}.
   and vocal-tract length only; try it with yours before you rely on it.
 - It knows single words. Running speech holds pieces that sound like commands; how often they set
   it off an hour stands above, where long audio was measured.
-- Gestures of one wrist sensor, z up and x towards the hand; a sensor worn otherwise must be rotated
-  in the IMU node. The people were mostly right-handed and 17 to 22 years old.
+- Gestures of one wrist sensor, x to the right, y to the hand and z up; one worn otherwise is turned
+  by the IMU node's parameter mounting. The people were mostly right-handed and 17 to 22 years old.
 - It decides nothing by itself: thresholds, pairing and safety are the policy's and the command
   node's.
 
