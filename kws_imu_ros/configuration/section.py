@@ -161,7 +161,7 @@ class Section:
     def word(self, name: str) -> str:
         """Return the name of a label, an intent or the like."""
         value = self.entry(name).value
-        if not is_word(value):
+        if not isinstance(value, str) or not is_word(value):
             raise self.wrong(name, f'is {self._show(name)} instead of a word')
         return value
 
@@ -182,7 +182,7 @@ class Section:
     def one_of(self, name: str, choices: Sequence[str]) -> str:
         """Return a text that is one of several."""
         value = self.entry(name).value
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             hint = suggestion(value, choices) if isinstance(value, str) else ''
             hint = hint or f'; choose from {", ".join(choices)}'
             raise self.wrong(name, f'is {self._show(name)}, which is not known{hint}')

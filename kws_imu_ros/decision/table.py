@@ -297,10 +297,13 @@ def _read_table(top: Section) -> PolicyTable:
     timing, intent = sections['timing'], sections['intent']
     voice, gesture = _read_voice(sections['voice']), _read_gesture(sections['gesture'])
     stop = _read_stop(sections['stop'], voice['voice_release'], gesture['gesture_release'])
+    times: dict[str, Any] = {
+        f'{name.removesuffix("_s")}_ns': timing.seconds(name) for name in SECTIONS['timing']
+    }
     sentences, disabled = _read_rules(top.section('rules', [rule.value for rule in Rule]))
     table = PolicyTable(
         **_read_smoothing(sections['smoothing']),
-        **{f'{name.removesuffix("_s")}_ns': timing.seconds(name) for name in SECTIONS['timing']},
+        **times,
         **voice,
         **gesture,
         intent_background=intent.word('background'),

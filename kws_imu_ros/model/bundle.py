@@ -382,11 +382,11 @@ def _check_model(manifest: Manifest, model_bytes: bytes, source: str) -> None:
                 f"is {manifest.inputs[name].shape} but '{what}' makes {shape}",
             )
     for head in HEADS:
-        shape = (1, len(manifest.labels[head]))
-        if manifest.outputs[head].shape != shape:
+        count = len(manifest.labels[head])
+        if manifest.outputs[head].shape != (1, count):
             raise refuse(
                 f'labels.{head}',
-                f'has {shape[1]} labels but output {head} has the shape '
+                f'has {count} labels but output {head} has the shape '
                 f'{manifest.outputs[head].shape}',
             )
     for head, thresholds in manifest.thresholds.items():
@@ -573,7 +573,10 @@ def write_bundle(models: Path | str, bundle: Bundle, card_text: str) -> Bundle:
 def version_key(version: str) -> tuple[int, int, int] | None:
     """Return a semantic version as numbers that sort, None when it is not one."""
     match = _VERSION.fullmatch(version)
-    return tuple(int(part) for part in match.groups()) if match else None
+    if match is None:
+        return None
+    major, minor, patch = match.groups()
+    return int(major), int(minor), int(patch)
 
 
 def _newest(folder: Path) -> Path | None:
@@ -581,9 +584,9 @@ def _newest(folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
     versions = {
-        version_key(path.name): path
+        key: path
         for path in folder.iterdir()
-        if version_key(path.name) and (path / MANIFEST_FILE).exists()
+        if (key := version_key(path.name)) and (path / MANIFEST_FILE).exists()
     }
     return versions[max(versions)] if versions else None
 

@@ -294,6 +294,7 @@ def test_unfit_parameters_give_one_sentence(ros_context, node, parameter, value,
 def test_a_start_that_cannot_be_ends_with_one_sentence_and_status_2(processes):
     cases = {
         ('-p', 'publish_rate:=1000.0'): "'publish_rate' of command is 1000.0 but must be from 5",
+        ('-p', 'start_emergency_stoped:=true'): "did you mean 'start_emergency_stopped'",
         ('-p', 'cmd_vel_topic:=a b'): 'Invalid topic name: topic name must not contain',
         ('-p', 'publish_rate'): "ROS did not start: Couldn't parse parameter override rule",
         ('--params-file', '/nowhere.yaml'): 'parameters file /nowhere.yaml cannot be read',

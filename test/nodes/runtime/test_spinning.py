@@ -1,97 +1,59 @@
-"""How a process of nodes takes signals and mistakes."""
+"""What was given to nodes is compared with what they declare before any of them is made."""
 
 from __future__ import annotations
 
-import signal
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.nodes.runtime.spinning import ros_arguments_checked
-
-WAITING = """
-import sys
-from rclpy.node import Node
-from kws_imu_ros.nodes.runtime.spinning import run_nodes
-
-def create(nodes):
-    nodes.append(Node('waiting'))
-    nodes[0].create_timer(0.05, lambda: None)
-    print('ready', flush=True)
-
-sys.exit(run_nodes(create))
-"""
-# What nohup does.
-DEAF = 'import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n' + WAITING
-FAILING = """
-import sys
-from kws_imu_ros.nodes.runtime.spinning import run_nodes
-
-def create(nodes):
-    {statement}
-
-sys.exit(run_nodes(create))
-"""
+from kws_imu_ros.bringup.composed_robot import configured_nodes
+from kws_imu_ros.bringup.robot_description import RobotOptions
+from kws_imu_ros.nodes.runtime.parameters import check_settings
+from kws_imu_ros.nodes.runtime.spinning import EXIT_USER_ERROR, run_nodes
 
 
-def test_a_hangup_ends_a_process_and_one_that_was_ignored_at_start_does_not(processes):
-    hearing, deaf = processes.start('-c', WAITING), processes.start('-c', DEAF)
-    assert hearing.wait_for('ready')
-    assert deaf.wait_for('ready')
-    for process in (hearing, deaf):
-        process.send_signal(signal.SIGHUP)
-    assert hearing.wait() == 0
-    assert deaf.popen.poll() is None
-    deaf.send_signal(signal.SIGINT)
-    assert deaf.wait() == 0
+def never(_nodes: list) -> None:
+    raise AssertionError('nodes are made although the settings do not fit')
 
 
 @pytest.mark.parametrize(
-    ('statement', 'sentence'),
+    ('text', 'sentence'),
     [
-        ("open('/nowhere/at/all')", '/nowhere/at/all cannot be used'),
-        ("open('a' * 300)", 'file name too long'),
-        ("b'caf\\xe9'.decode()", 'not UTF-8'),
+        (
+            '/**/command: {ros__parameters: {start_emergency_stoped: true}}',
+            'start_emergency_stopped',
+        ),
+        ("/**/command: {ros__parameters: {start_emergency_stopped: 'true'}}", 'write true'),
+        ('/**/imu: {ros__parameters: {calibrate_at_strat: false}}', 'calibrate_at_start'),
+        ('/**/microphone: {ros__parameters: {device: 3}}', "write '3'"),
+        ('/**/simulated_robot: {ros__parameters: {arena_width: 2}}', 'write 2.0'),
+        ('/**/replay: {ros__parameters: {lop: true}}', "did you mean 'loop'"),
+        ('/**/recorder: {ros__parameters: {bag: [a]}}', 'must be text'),
+        ('/**/fusoin: {ros__parameters: {hop_ms: 20}}', "did you mean 'fusion'"),
+        ('policy: {voice_hops: 3}', 'so that no node reads it'),
     ],
 )
-def test_what_a_file_does_to_a_node_is_the_users_to_mend(processes, statement, sentence):
-    process = processes.start('-c', FAILING.format(statement=statement))
-    assert process.wait() == 2
-    assert sentence in process.output
-    assert len(process.output.splitlines()) == 1
+def test_settings_that_do_not_fit_end_it_before_anything_starts(tmp_path, capfd, text, sentence):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f'# Mine.\n{text}\n')
+    assert run_nodes(never, ['--ros-args', '--params-file', str(path)]) == EXIT_USER_ERROR
+    (line,) = capfd.readouterr().err.splitlines()
+    assert sentence in line
+    assert 'mine.yaml, line 2' in line
 
 
-@pytest.mark.parametrize(
-    'arguments',
-    [
-        ('--unknown-option',),
-        ('-r', 'cmd_vel=other'),
-        ('-p', 'rate'),
-        ('-p', 'a:=[1, "x"]'),
-        ('--params-file', '/nowhere/params.yaml'),
-        ('--log-level', 'loud'),
-    ],
-)
-def test_mistakes_after_ros_args_give_one_sentence(arguments, monkeypatch):
-    from rclpy.utilities import remove_ros_args
-
-    def sentence() -> str:
-        with pytest.raises(KwsImuError) as info, ros_arguments_checked():
-            remove_ros_args(['robot', '--ros-args', *arguments])
-        return str(info.value)
-
-    monkeypatch.setattr('sys.argv', ['robot', '--ros-args', *arguments])
-    assert arguments[-1] in sentence()
-    assert '--ros-args' in sentence()
-    assert ' at /' not in sentence()
+def test_what_nobody_reads_is_told_and_holds_nobody_up(tmp_path: Path, capfd):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/**/command: {ros__parameters: {favourite_colour: blue}}\n')
+    check_settings(['--ros-args', '--params-file', str(path)])
+    assert capfd.readouterr().err.startswith('Warning: The parameters file ')
 
 
-def test_nobody_is_told_to_correct_what_the_package_wrote(monkeypatch):
-    from rclpy.utilities import remove_ros_args
-
-    monkeypatch.setattr('sys.argv', ['kws-imu', 'run'])
-    with pytest.raises(KwsImuError) as info, ros_arguments_checked():
-        remove_ros_args(['robot', '--ros-args', '-r', 'a=b'])
-    assert '--ros-args' not in str(info.value)
+def test_where_another_driver_is_the_imu_its_section_is_its_own(tmp_path: Path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/**/imu: {ros__parameters: {rate: 100.0, upside_down: true}}\n')
+    names = configured_nodes(RobotOptions(imu='none'))
+    check_settings(['--ros-args', '--params-file', str(path)], names)
+    assert 'imu' in configured_nodes(RobotOptions())
