@@ -58,6 +58,8 @@ from kws_imu_ros.resources import share_path, user_path
 
 # Zero, for as long as the emergency stop is engaged: a multiplexer lets it through above its lock.
 EMERGENCY_TOPIC = 'cmd_vel_emergency_stop'
+# Who takes cmd_vel and is no base: those of `kws-imu run`, and `ros2 bag record`.
+ONLOOKERS = ('observer', 'recorder', 'rosbag2_recorder')
 LONGEST_INTENT = 40
 # Names that are remembered for diagnostics; a sender of random names must not fill the memory.
 LONGEST_UNKNOWN_LIST = 20
@@ -184,6 +186,7 @@ class CommandNode(BaseNode):
             RELIABLE_QOS,
             remedy=functools.partial(advise_velocity_type, name=self.get_fully_qualified_name()),
             publishing=True,
+            onlookers=ONLOOKERS,
         )
         self._zero_publisher = self.create_publisher(
             self._velocity_type, EMERGENCY_TOPIC, RELIABLE_QOS

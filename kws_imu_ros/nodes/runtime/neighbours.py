@@ -59,6 +59,7 @@ class Neighbours:
         *,
         remedy: Callable[[str], str],
         publishing: bool = False,
+        onlookers: Sequence[str] = (),
     ) -> None:
         """
         Watch a topic; `look` does the looking.
@@ -71,6 +72,7 @@ class Neighbours:
             remedy: returns, for the type that the other end has, what to do about it: the end of a
                 sentence, without a full stop.
             publishing: whether the node publishes on the topic, or else subscribes to it.
+            onlookers: names of nodes that only listen in, and count as nobody.
 
         """
         self._node = node
@@ -79,6 +81,7 @@ class Neighbours:
         self._own = End(node.get_fully_qualified_name(), type_name(message_type), qos)
         self._remedy = remedy
         self._publishing = publishing
+        self._onlookers = frozenset(onlookers)
         self._nameless_since: float | None = None
         self.matching: tuple[str, ...] = ()
         self.sentences: tuple[str, ...] = ()
@@ -86,7 +89,11 @@ class Neighbours:
     def look(self) -> tuple[str, ...]:
         """Compare the ends that are there now; log, once, and return what does not match."""
         problems = [(end.node, self._problem(end)) for end in self.ends()]
-        self.matching = tuple(name for name, problem in problems if not problem)
+        self.matching = tuple(
+            name
+            for name, problem in problems
+            if not problem and name.rpartition('/')[2] not in self._onlookers
+        )
         # A name may come a moment after the end that bears it.
         nameless = any(name == _NAMELESS and problem for name, problem in problems)
         if not nameless:

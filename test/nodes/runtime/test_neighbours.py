@@ -93,6 +93,16 @@ def test_a_subscriber_of_another_type_beside_one_that_matches(node, stranger, pr
     assert '/stranger waits for geometry_msgs/msg/TwistStamped' in neighbours.sentences[0]
 
 
+def test_an_onlooker_is_nobody(node, stranger, probe):
+    node.create_publisher(Twist, 'topic', RELIABLE_QOS)
+    everybody = watch(node, publishing=True)
+    others = watch(node, publishing=True, onlookers=['stranger'])
+    stranger.create_subscription(Twist, 'topic', lambda _: None, 10)
+    assert probe.spin_until(lambda: everybody.look() or everybody.matching == ('/stranger',))
+    assert others.look() == ()
+    assert others.matching == ()
+
+
 def test_a_quality_of_service_that_does_not_fit_is_told(node, stranger, probe):
     node.create_publisher(Twist, 'topic', RELIABLE_QOS)
     neighbours = watch(node, publishing=True)
