@@ -15,6 +15,8 @@ EVERY_NODE_S = (
     Declaration('use_sim_time', False, 'Take the time of stamps from /clock.'),
     Declaration('start_type_description_service', True, 'Offer the service of types.'),
 )
+# More than for parameters: a file may well hold the nodes of other packages.
+NODE_LIKENESS = 0.8
 QOS_OVERRIDES = 'qos_overrides.'
 
 Declarations = Mapping[str, Declaration]
@@ -101,7 +103,9 @@ class _Comparison:
         """Look at a parameter of a node that is here."""
         own = self._declared(kind)
         if given.name in own:
-            self._check(given, own[given.name], f' of {given.base}')
+            complaint = own[given.name].complaint(given.value, given.written)
+            if complaint:
+                raise _wrong(given, f"'{given.name}' of {given.base} {complaint}")
             return ''
         for other in self._others(kind):
             if given.name in self._declared(other):
@@ -128,11 +132,15 @@ class _Comparison:
 
     def _look_at_all(self, given: Given) -> str:
         """Look at a parameter that is given to every node."""
-        for kind in self._here.values():
-            own = self._declared(kind)
-            if given.name in own:
-                self._check(given, own[given.name], f' of {kind}')
-        if any(given.name in self._declared(kind) for kind in self._here.values()):
+        readers = [kind for kind in self._here.values() if given.name in self._declared(kind)]
+        if readers:
+            # Several may mean different things by a name; one that is wrong for all is wrong.
+            complaints = [
+                self._declared(kind)[given.name].complaint(given.value, given.written)
+                for kind in readers
+            ]
+            if all(complaints):
+                raise _wrong(given, f"'{given.name}' of {readers[0]} {complaints[0]}")
             return ''
         owners = [kind for kind in self._kinds if given.name in self._declared(kind)]
         if owners and given.node is not None:
@@ -156,7 +164,7 @@ class _Comparison:
     def _look_at_stranger(self, given: Given) -> str:
         """Look at a parameter of a node that nobody has."""
         names = [*self._here, *self._kinds]
-        meant = nearest(given.base, names)
+        meant = nearest(given.base, names, NODE_LIKENESS)
         # imu0 and imu_node are what others call drivers of their own.
         plain = re.sub(r'_?\d+$|_?node$', '', given.base)
         if meant and plain not in names:
@@ -175,11 +183,6 @@ class _Comparison:
             f"{section[0].where()}: no node of this robot is called '{given.base}', so that none "
             f'reads {unread}; the nodes are {", ".join(dict.fromkeys(names))}.'
         )
-
-    def _check(self, given: Given, declaration: Declaration, of_whom: str) -> None:
-        complaint = declaration.complaint(given.value, given.written)
-        if complaint:
-            raise _wrong(given, f"'{given.name}'{of_whom} {complaint}")
 
     def _declared(self, kind: str) -> Declarations:
         if kind not in self._cache:

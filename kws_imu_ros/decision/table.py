@@ -267,6 +267,21 @@ def _read_stop(section: Section, voice_release: float, gesture_release: float) -
     }
 
 
+def _check_stop_labels(stop: Section, table: PolicyTable) -> None:
+    """Refuse what means stop and nothing at the same time; raise KwsImuError."""
+    for entry, labels, nothing in (
+        ('words', table.stop_words, (table.voice_background, *table.voice_unknown)),
+        ('gestures', table.stop_gestures, (table.gesture_background,)),
+        ('intent', (table.stop_intent,), (table.intent_background,)),
+    ):
+        for label in labels:
+            if label in nothing:
+                raise stop.wrong(
+                    entry,
+                    f"names '{label}', which 'background' or 'unknown' calls no command",
+                )
+
+
 def parse_table(text: str, source: str = 'policy.yaml') -> PolicyTable:
     """
     Return the table in the text of a policy file; `source` names it in errors.
@@ -315,6 +330,7 @@ def _read_table(top: Section) -> PolicyTable:
         disabled=disabled,
         source=top.source,
     )
+    _check_stop_labels(sections['stop'], table)
     for name in (*table.alone, *table.stop_gestures):
         if name not in table.meanings:
             raise sections['gesture'].wrong(

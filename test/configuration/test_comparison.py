@@ -191,6 +191,12 @@ def test_what_nobody_reads_is_a_warning(file):
     assert "no node of this robot is called 'imu_node', so that none reads rate, upsid" in warning
 
 
+def test_what_is_given_to_all_nodes_must_fit_one_that_reads_it(file):
+    assert file(section('/**', 'rate: 2.0')) == []  # For replay; imu's is a whole number.
+    with pytest.raises(KwsImuError, match="'rate' of imu is 'fast', which is text,"):
+        file(section('/**', 'rate: fast'))
+
+
 def test_a_process_of_one_node_leaves_the_others_alone(file):
     text = section('/**/imu', 'rate: 50.0', 'upside_down: true')
     assert file(text, here=('command',)) == []
