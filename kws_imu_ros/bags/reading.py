@@ -227,7 +227,8 @@ def read_sensors(
 
 def unreadable(error: Exception) -> str:
     """Return the sentence for a message whose bytes cannot be read."""
-    detail = ' '.join(str(error).split()).rstrip('.') or type(error).__name__
+    # rclpy's libraries add the line of their own source.
+    detail = ' '.join(str(error).split()).split(', at /')[0].rstrip(' .,_') or type(error).__name__
     return f'It cannot be deserialized ({detail[:200]}); its recording or its sender is torn.'
 
 

@@ -56,17 +56,20 @@ class SqliteFile:
 
     def stamps(self) -> Iterator[tuple[int, int]]:
         """Yield number of the channel and time of recording of all messages, as they lie."""
-        yield from self._rows('SELECT topic_id, timestamp FROM messages ORDER BY id')
+        yield from self._rows(
+            'SELECT topic_id, CAST(timestamp AS INTEGER) FROM messages ORDER BY id'
+        )
 
     def messages(self, numbers: Collection[int], by_time: bool) -> Iterator[StoredMessage]:
         """Yield the messages of these channels; see `storage.Storage`."""
         rows = self._rows(
-            'SELECT timestamp, topic_id, data FROM messages '
+            'SELECT CAST(timestamp AS INTEGER), topic_id, data FROM messages '
             f'WHERE topic_id IN ({", ".join(str(int(number)) for number in numbers)}) '
             f'ORDER BY {"timestamp, id" if by_time else "id"}'
         )
         for stamp_ns, number, data in rows:
-            yield StoredMessage(stamp_ns, number, decompressed(bytes(data)))
+            payload = decompressed(data) if isinstance(data, bytes) else b''
+            yield StoredMessage(stamp_ns, number, payload)
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         try:

@@ -80,6 +80,9 @@ _VALUE_COLUMNS = ('ax', 'ay', 'az', 'gx', 'gy', 'gz')
 _LONGEST_PAUSE_NS = 2_000_000_000
 # Where this many rows in a row share a time, the times are coarse, not repeated.
 _COARSE = 3
+# Fewer rows say nothing of a rate; between 2000 and 1 a second lie all sensors that are worn.
+_FEWEST = 20
+_SHORTEST_STEP_S, _LONGEST_STEP_S = 0.0005, 1.0
 _GZIP_MAGIC = b'\x1f\x8b'
 _ZIP_MAGIC = b'PK\x03\x04'
 _OLD_OFFICE_MAGIC = b'\xd0\xcf\x11\xe0'
@@ -121,6 +124,7 @@ def read_recording(path: Path | str) -> Recording:
     flaws = Counter(row for row in parsed if isinstance(row, Flaw))
     usable = [row for row in parsed if isinstance(row, ImuSample)]
     usable, sharing = _spread(usable)
+    _check_steps(path, columns.stamp, usable)
     samples = _longest_stretch(usable, flaws)
     if len(samples) < 2:
         why = f' ({_counted(flaws, len(parsed))})' if flaws else ''
@@ -195,6 +199,8 @@ def _read_text(path: Path) -> str:
             data = file.read()
     if data.startswith((b'\xff\xfe', b'\xfe\xff')):
         return data.decode('utf-16')
+    # A logger that lost its power leaves zeros at the end.
+    data = data.rstrip(b'\0')
     if b'\0' in data:
         raise ValueError('it is no text')
     try:
@@ -270,6 +276,21 @@ def _spread(samples: list[ImuSample]) -> tuple[list[ImuSample], int]:
             for i, s in enumerate(run)
         )
     return spread, sharing
+
+
+def _check_steps(path: Path, column: str, samples: list[ImuSample]) -> None:
+    """Refuse times that no sensor has: those of a column that is called after another unit."""
+    if len(samples) < _FEWEST:
+        return
+    stamps = np.sort(np.array([sample.stamp_ns for sample in samples], np.float64))
+    step_s = float(np.median(np.diff(stamps))) / 1e9
+    if not 0.0 < step_s < _SHORTEST_STEP_S and not step_s > _LONGEST_STEP_S:
+        return
+    raise KwsImuError(
+        f'The rows of IMU recording {printable(path)} are {step_s:.3g} s apart by their column '
+        f'{column}, which no sensor is; call it after its unit: timestamp_s, timestamp_ms, '
+        'timestamp_us or timestamp_ns.'
+    )
 
 
 def _longest_stretch(samples: list[ImuSample], flaws: Counter[Flaw]) -> list[ImuSample]:

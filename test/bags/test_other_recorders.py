@@ -396,3 +396,14 @@ def test_hidden_files_of_other_systems_are_passed_over(tmp_path: Path):
 def test_raw_messages_of_other_encodings_are_left_out(tmp_path: Path):
     file = write_mcap(tmp_path / 'a.mcap', entries(), 'ros2', ('json',))
     assert list(read_raw(file, ['/json'])) == []
+
+
+def test_a_row_without_a_payload_is_a_bad_message(tmp_path: Path):
+    bag = write(tmp_path / 'bag', StoragePlugin.SQLITE3)
+    with contextlib.closing(sqlite3.connect(bag / 'bag.db3')) as connection:
+        connection.execute("UPDATE messages SET data = 'text' WHERE id = 20")
+        connection.execute("UPDATE messages SET data = x'' WHERE id = 22")
+        connection.commit()
+    bad = BadMessages()
+    assert len(list(read_sensors(bag, bad=bad))) == 2 * COUNT - 2
+    assert bad.sentences(START_NS)[0].startswith('2 messages on /imu/data_raw')

@@ -183,7 +183,7 @@ def test_whatever_rows_hold_each_is_read_or_counted(tmp_path: Path, data: st.Dat
     [
         (b'PK\x03\x04\x14\x00', 'is a spreadsheet or an archive'),
         (b'\xd0\xcf\x11\xe0\xa1\xb1', 'is a spreadsheet or an archive'),
-        (b'time,ax\x00', 'cannot be read'),
+        (b'time\x00,ax\n', 'cannot be read'),
         (b'time;ax;ay\n1;2;3\n', r'has columns \(time, ax, ay\)'),
         (b'time,ax,ay,az,gx,gy,gz\n1,,,,,,\n2,,,,,,\n', 'no usable rows .all lack a value'),
     ],
@@ -216,3 +216,18 @@ def test_a_sensor_that_sleeps_is_told(tmp_path: Path):
     values[:, 4:] = 0.0
     (note,) = read_recording(write(tmp_path / 'a.csv', lines(values))).notes
     assert 'gyroscope' in note
+
+
+@pytest.mark.parametrize(('name', 'factor'), [('time', 1e3), ('time', 1e9), ('timestamp_ms', 1.0)])
+def test_times_in_another_unit_than_their_name_says_are_refused(tmp_path: Path, name, factor):
+    values = motion()
+    values[:, 0] *= factor
+    header = ','.join([name, *NAMES[1:]])
+    with pytest.raises(KwsImuError, match='call it after its unit'):
+        read_recording(write(tmp_path / 'a.csv', lines(values), header))
+
+
+def test_zeros_behind_the_last_row_are_no_text(tmp_path: Path, plain: Path):
+    path = tmp_path / 'a.csv'
+    path.write_bytes(plain.read_bytes() + bytes(4096))
+    assert_same(path, plain)
