@@ -164,11 +164,15 @@ def _nodes(entry: Entry, node: tuple[str, ...], source: Source) -> Iterator[Give
             f"{entry.show()} is where a node's name with '{PARAMETERS}:' below it must be",
         )
     for name, inner in entry.value.items():
+        if name == PARAMETERS and not node:
+            raise source.wrong(
+                inner.line, f"'{PARAMETERS}' is not below a node's name such as '/**/command:'"
+            )
         if name == PARAMETERS:
             if inner.value is not None and not isinstance(inner.value, dict):
                 raise source.wrong(inner.line, f"'{PARAMETERS}' is {inner.show()}; give names")
             for parameter, value in (inner.value or {}).items():
-                yield from _flat(source.name, node or ('',), parameter, value)
+                yield from _flat(source.name, node, parameter, value)
             continue
         if nearest(name, [PARAMETERS]):
             raise source.wrong(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given as draw
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -106,6 +107,7 @@ def test_what_is_right_passes(file, text: str):
         (section('/**/command', 'a: 1').replace('ros__', 'ros_'), "did you mean 'ros__parameters'"),
         ('/**/command:\n  publish_rate: 10.0\n', "'publish_rate' is not below 'ros__parameters:'"),
         ('schema_version: 1\n', "line 1: 'schema_version' is not below"),
+        ('ros__parameters: {a: 1}\n', "'ros__parameters' is not below a node's name such as"),
         ('- a\n', "is where a node's name with 'ros__parameters:' below it must be"),
         ('/**/command:\n  ros__parameters: 3\n', "'ros__parameters' is 3"),
         (section('command', 'a: 1', 'a: 2'), "line 4: this is not valid YAML ('a' is there twice"),
@@ -256,3 +258,34 @@ def test_scalars_have_the_types_that_ros_gives_them(tmp_path_factory, value):
     x, y = read_parameters_file(str(path))
     assert (x.value, type(x.value)) == (value, type(value))
     assert y.value == text
+
+
+KEYS = st.sampled_from(
+    ['/**', 'command', '/**/comand', 'imu', 'ros__parameters', 'rate', 'limits', 'x', '', '/', '//']
+)
+
+
+def trees(leaves):
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3),
+        max_leaves=8,
+    )
+
+
+@settings(max_examples=200)
+@draw(
+    tree=trees(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)),
+    argument=st.text(alphabet=st.sampled_from('ab:=/-.[]{}"\' 1'), max_size=12),
+)
+def test_any_file_and_argument_is_taken_or_refused_in_one_sentence(
+    tmp_path_factory, tree, argument: str
+):
+    path = tmp_path_factory.getbasetemp() / 'any.yaml'
+    path.write_text(yaml.safe_dump(tree), 'utf-8')
+    for options in (['--params-file', str(path)], ['-p', argument], ['-r', argument]):
+        try:
+            warnings = look(['--ros-args', *options])
+        except KwsImuError as error:
+            warnings = [str(error)]
+        assert not any('\n' in warning for warning in warnings)
