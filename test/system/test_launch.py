@@ -45,7 +45,10 @@ def ros2_launch(processes, bundle_directory, monkeypatch):
     pytest.importorskip('launch_ros.actions', reason='launch_ros is not installed')
     packages = pytest.importorskip('ament_index_python.packages')
     if (INSTALL / 'share' / 'kws_imu_ros').is_dir():
+        # As `source install/setup.bash` does.
         monkeypatch.setenv('AMENT_PREFIX_PATH', str(INSTALL), prepend=os.pathsep)
+        for site in INSTALL.glob('lib/python3*/site-packages'):
+            monkeypatch.setenv('PYTHONPATH', str(site), prepend=os.pathsep)
     try:
         packages.get_package_prefix('kws_imu_ros')
     except packages.PackageNotFoundError:
