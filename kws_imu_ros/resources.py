@@ -127,3 +127,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_at_most(path: Path, most_bytes: int) -> bytes:
+    """
+    Return the beginning of a file, one byte longer than `most_bytes` where the file is larger.
+
+    The size that the system tells is no guide: that of a device or a pipe, which may never end, is
+    zero.
+    """
+    with path.open('rb') as file:
+        return file.read(most_bytes + 1)

@@ -17,7 +17,7 @@ from kws_imu_ros.configuration.document import (
 )
 from kws_imu_ros.configuration.names import nearest, suggestion
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.resources import user_path
+from kws_imu_ros.resources import read_at_most, user_path
 
 MOST_BYTES = 500_000
 LONGEST_NAME = 64
@@ -287,10 +287,11 @@ def read_text(path: Path | str, what: str) -> tuple[Path, str]:
     """
     try:
         path = user_path(path)
-        if path.stat().st_size > MOST_BYTES:
+        content = read_at_most(path, MOST_BYTES)
+        if len(content) > MOST_BYTES:
             raise KwsImuError(f'The {what} {path} is too large to be one; give another file.')
         # Other systems' editors begin a file with a mark of its byte order.
-        return path, path.read_text('utf-8-sig')
+        return path, content.decode('utf-8-sig')
     except (UnicodeDecodeError, OSError) as error:
         if isinstance(error, UnicodeDecodeError):
             problem = 'is not UTF-8 text; save it as that'

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kws_imu_ros.errors import KwsImuError, printable
+from kws_imu_ros.resources import read_at_most
 
 TFLITE_MARK = b'TFL3'
 # As much as a byte-order mark and a comment may put before a page's first tag.
@@ -73,11 +74,11 @@ def read_file(path: Path, maximum: int, advice: str) -> bytes:
     """
     name = printable(path)
     try:
-        if path.stat().st_size > maximum:
+        data = read_at_most(path, maximum)
+        if len(data) > maximum:
             raise KwsImuError(
                 f'{name} is larger than {maximum:,} bytes, which no model needs; fetch it again.'
             )
-        data = path.read_bytes()
     except OSError as error:
         raise KwsImuError(f'{name} cannot be read ({error.strerror}); {advice}.') from error
     refuse_stranger(data, name)

@@ -43,6 +43,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 from kws_imu_ros import __version__
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.report.published import PUBLISHED
+from kws_imu_ros.resources import read_at_most
 
 # Colours that people with any colour vision tell apart (Paul Tol's bright scheme, two of others).
 COLOURS = (
@@ -150,10 +151,11 @@ def read_results(paths: Sequence[Path]) -> list[Result]:
     results = []
     for path in files:
         try:
-            if path.stat().st_size > MAXIMUM_BYTES:
+            content = read_at_most(path, MAXIMUM_BYTES)
+            if len(content) > MAXIMUM_BYTES:
                 raise KwsImuError(f'{path} is too large for a result file; leave it out.')
-            value = json.loads(path.read_text('utf-8'))
-        except (OSError, ValueError) as error:
+            value = json.loads(content.decode('utf-8'))
+        except (OSError, ValueError, RecursionError) as error:
             raise KwsImuError(
                 f'{path} cannot be read as JSON ({str(error)[:80]}); give result files of kws-imu.'
             ) from error
