@@ -98,6 +98,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[tuple[list[str], a
     """Yield each argument of a parser and of its subcommands, after the words that lead to it."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
+            yield [], action
             for name, child in action.choices.items():
                 for words, inner in arguments_of(child):
                     yield [name, *words], inner
@@ -136,7 +137,7 @@ def command_lines(
         odd = values()
         if action.choices:
             odd = st.one_of(odd, st.sampled_from([str(choice) for choice in action.choices]))
-        count = draw(st.integers(1, 2)) if action.nargs == '+' else 1
+        count = draw(st.integers(1, 2)) if action.nargs in ('+', argparse.PARSER) else 1
         for number in range(count):
             value = draw(odd)
             if not action.option_strings:
