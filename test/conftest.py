@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import signal
 import subprocess
@@ -22,6 +23,41 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Markers by what a test lies in and by what it asks for; a module adds others as `pytestmark`.
+TRAINING_FOLDERS = tuple(
+    Path(__file__).resolve().parent / 'lab' / name
+    for name in ('architectures', 'compression', 'experiments', 'training')
+)
+MARKERS_OF_FOLDERS = {
+    **dict.fromkeys(TRAINING_FOLDERS, 'training'),
+    Path(__file__).resolve().parent / 'nodes': 'ros',
+}
+MARKERS_OF_FIXTURES = {'ros_context': 'ros', 'sound_server': 'sound'}
+HAS_TENSORFLOW = importlib.util.find_spec('tensorflow') is not None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what cannot even be imported without TensorFlow."""
+    return True if not HAS_TENSORFLOW and collection_path in TRAINING_FOLDERS else None
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is left out."""
+    if HAS_TENSORFLOW:
+        return []
+    return ['TensorFlow is not installed: what trains is left out (requirements/training.txt)']
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test."""
+    for item in items:
+        markers = [m for folder, m in MARKERS_OF_FOLDERS.items() if folder in item.path.parents]
+        asked = getattr(item, 'fixturenames', ())
+        markers += [marker for name, marker in MARKERS_OF_FIXTURES.items() if name in asked]
+        for marker in markers:
+            item.add_marker(marker)
+
 
 # A slow machine is no reason to fail.
 hypothesis.settings.register_profile('no_deadline', deadline=None)

@@ -24,7 +24,7 @@ from kws_imu_ros.errors import KwsImuError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # A job that an odd value did not keep from running is interrupted, as a person would.
-LONGEST_S = 10.0
+LONGEST_S = 60.0
 ODD_TEXTS = (
     *(
         '',
@@ -175,6 +175,10 @@ def status_of(line: list[str]) -> object:
     ],
 )
 def test_every_verb_ends_in_a_sentence(verb, folder, brief):
+    if verb in TRAINING_VERBS:
+        # Not within a command line's time: an import that is interrupted leaves half a library.
+        for name in ('tensorflow', 'tf_keras', 'tensorflow_model_optimization'):
+            pytest.importorskip(name)
     @settings(
         max_examples=60,
         deadline=None,
