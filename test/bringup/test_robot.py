@@ -19,6 +19,8 @@ from std_msgs.msg import Int16MultiArray, String
 
 from kws_imu_ros.messages.motion import odometry_from_message
 
+pytestmark = [pytest.mark.ros, pytest.mark.realtime]
+
 ROBOT = ('-m', 'kws_imu_ros.bringup.composed_robot')
 STEADY = (*LONG_LIFE, *PATIENT, *WIDE_ARENA)
 

@@ -179,6 +179,7 @@ def test_every_verb_ends_in_a_sentence(verb, folder, brief):
         # Not within a command line's time: an import that is interrupted leaves half a library.
         for name in ('tensorflow', 'tf_keras', 'tensorflow_model_optimization'):
             pytest.importorskip(name)
+
     @settings(
         max_examples=60,
         deadline=None,

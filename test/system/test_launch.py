@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytestmark = [pytest.mark.ros, pytest.mark.realtime]
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCH = REPOSITORY / 'launch'
 INSTALL = REPOSITORY / 'install' / 'kws_imu_ros'

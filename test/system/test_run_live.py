@@ -26,6 +26,8 @@ from kws_imu_ros.messages.motion import velocity_from_message
 from kws_imu_ros.motion.velocity import Velocity
 from kws_imu_ros.replay.scenario import load_scenario
 
+pytestmark = [pytest.mark.ros, pytest.mark.realtime]
+
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 REPOSITORY = Path(__file__).resolve().parents[2]

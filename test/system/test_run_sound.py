@@ -19,6 +19,8 @@ from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import read_raw, read_sensors, typestore
 from kws_imu_ros.messages.motion import velocity_from_message
 
+pytestmark = [pytest.mark.ros, pytest.mark.sound, pytest.mark.realtime]
+
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -29,6 +29,7 @@ from kws_imu_ros.lab.data.activity_data import (
 )
 from kws_imu_ros.lab.data.gesture_data import GestureRecording, gestures_digest, load_gestures
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
+from kws_imu_ros.lab.data.vocabulary import GESTURE_LABELS, INTENT_LABELS, VOICE_LABELS
 from kws_imu_ros.lab.evaluation import comparison
 from kws_imu_ros.lab.evaluation.classification import classification
 from kws_imu_ros.lab.evaluation.words import evaluate_voice, voice_clips
@@ -43,7 +44,7 @@ from kws_imu_ros.lab.training.loop import (
     tf_keras,
     train_once,
 )
-from kws_imu_ros.lab.training.recipe import GESTURE_LABELS, INTENT_LABELS, VOICE_LABELS, fingerprint
+from kws_imu_ros.lab.training.recipe import fingerprint
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
 from kws_imu_ros.lab.training.stages import fused_intent
 from kws_imu_ros.model.bundle import HEADS, Bundle, find_bundle, load_bundle

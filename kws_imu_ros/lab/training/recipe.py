@@ -22,14 +22,12 @@ from typing import Any
 from kws_imu_ros.configuration.section import Section, load_yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression.pruning import BUDGETS, CRITERIA
+from kws_imu_ros.lab.data.vocabulary import GESTURE_LABELS, INTENT_LABELS, VOICE_LABELS
 from kws_imu_ros.lab.training.imu_augmentation import ImuAugmentation
 from kws_imu_ros.lab.training.loop import Schedule
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation
 
-VOICE_LABELS = ('left', 'right', 'up', 'down', 'go', 'stop', 'yes', 'no', 'unknown', 'silence')
-GESTURE_LABELS = ('swipe_left', 'swipe_right', 'swipe_up', 'swipe_down', 'none')
 QUANTIZE_MODES = ('int8', 'qat')
-INTENT_LABELS = ('left', 'right', 'up', 'down', 'go', 'stop', 'yes', 'no', 'none')
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from kws_imu_ros.lab.data.speech_data import (
     speech_end,
 )
 from kws_imu_ros.lab.data.splits import activity_split, gesture_split, speech_split
-from kws_imu_ros.lab.training.recipe import VOICE_LABELS
+from kws_imu_ros.lab.data.vocabulary import VOICE_LABELS
 
 
 def test_speech_split_is_the_official_one():

@@ -27,7 +27,7 @@ from kws_imu_ros.lab.data.speech_data import (
     silence_clips,
 )
 from kws_imu_ros.lab.data.splits import clip_key, read_official_lists, speaker_of, speech_split
-from kws_imu_ros.lab.training.recipe import GESTURE_LABELS, VOICE_LABELS
+from kws_imu_ros.lab.data.vocabulary import GESTURE_LABELS, VOICE_LABELS
 
 PEOPLE = ('anna', 'bert', 'cem')
 WORDS = ('left', 'right', 'cat')

@@ -12,7 +12,6 @@ from kws_imu_ros.audio.frontend import FrontEndParameters
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data import running_speech_fetch
 from kws_imu_ros.lab.data.running_speech import load_running_speech
-from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
 
 RATE = 16000
 VOICED = (8000 * np.sin(2 * np.pi * 220 * np.arange(3 * RATE) / RATE)).astype(np.int16)
@@ -67,7 +66,11 @@ def test_everybody_is_thanked_once_and_the_unknown_by_the_name_of_their_folder()
     assert credit == ['Fish Fillets, ALTAR interactive, GPL-2+', 'our_class, its speakers']
 
 
+@pytest.mark.training
 def test_running_speech_becomes_the_unknown_class_and_hardly_ever_a_pause():
+    pytest.importorskip('tensorflow', reason='the training extras are not installed')
+    from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
+
     # Half of the recording is a pause; the rest is a tone that no clip or noise holds.
     speech = np.concatenate((np.zeros_like(VOICED), VOICED))
     clips = np.zeros((3, RATE), np.int16)

@@ -17,6 +17,8 @@ from kws_imu_ros.lab.compression.quantization import tf_keras
 from kws_imu_ros.lab.evaluation import comparison
 from kws_imu_ros.model.bundle import load_bundle
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope='module')
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -25,6 +25,8 @@ from kws_imu_ros.lab.evaluation.human_activity import (
 )
 from kws_imu_ros.lab.training.activity_augmentation import ActivityAugmentation, ActivityBatches
 
+pytestmark = pytest.mark.training
+
 # Where gravity points in each activity: nothing but the posture tells these apart.
 TURNS = [np.roll(np.eye(3), k, axis=1) * sign for sign in (1.0, -1.0) for k in range(3)]
 

@@ -9,6 +9,7 @@ from kws_imu_ros.decision.table import load_table
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.pipeline import FusionPipeline
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
+from kws_imu_ros.lab.data.vocabulary import VOICE_LABELS
 from kws_imu_ros.lab.evaluation.robot_stream import audio_blocks
 from kws_imu_ros.lab.evaluation.streaming import (
     DetectionPeaks,
@@ -22,7 +23,6 @@ from kws_imu_ros.lab.evaluation.streaming import (
     stretch_peaks,
     voice_stream,
 )
-from kws_imu_ros.lab.training.recipe import VOICE_LABELS
 from kws_imu_ros.model.bundle import find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.resources import share_path

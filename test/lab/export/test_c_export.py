@@ -21,6 +21,8 @@ from kws_imu_ros.lab.export import c_export
 from kws_imu_ros.model.bundle import Bundle, load_bundle
 from kws_imu_ros.model.signature_runner import SIGNATURE, make_interpreter
 
+pytestmark = pytest.mark.training
+
 STRICT = ('-Wall', '-Wextra', '-Wpedantic', '-Werror')
 # What the operators' header needs of TensorFlow Lite Micro, to compile it without that library.
 RESOLVER = """
