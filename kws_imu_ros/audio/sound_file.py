@@ -28,6 +28,8 @@ from kws_imu_ros.resources import user_path
 
 # A recording is held in memory; an hour of 16 kHz int16 is 115 MB.
 MAXIMUM_RECORDING_S = 3600
+# Hz that a recording may have; beyond, its header is damaged.
+RATES = (1000, 1_000_000)
 # Names of files that hold sound as a rule; a folder of recordings is searched for these.
 SOUND_SUFFIXES = (
     '.wav', '.flac', '.ogg', '.oga', '.opus', '.mp3', '.aiff', '.aif', '.aifc', '.au', '.caf',
@@ -35,6 +37,8 @@ SOUND_SUFFIXES = (
 )  # fmt: skip
 
 _CHUNK_FRAMES = 1 << 16
+_LARGEST_HEADER = 4096
+_MP3_GUESS = 4 * 1152
 # What libsndfile says of a length that it does not know.
 _UNKNOWN_LENGTH = 2**63 - 1
 # Floats up to here are a track that is far too loud; beyond, full scale cannot be 1.
@@ -48,6 +52,8 @@ _STRANGERS = (
     (0, b'#!AMR', 'an AMR file of a telephone'),
     (0, b'PK\x03\x04', 'a zip archive'),
     (0, b'\x1f\x8b', 'a gzip archive'),
+    (0, b'\xff\xf1', 'an AAC file'),
+    (0, b'\xff\xf9', 'an AAC file'),
     (0, b'\x89MCAP', 'a bag (mcap)'),
     (0, b'SQLite format 3', 'a SQLite database'),
     (0, b'version https://git-lfs', 'a pointer of Git LFS, not the file itself'),
@@ -207,8 +213,9 @@ def _decode(path: Path) -> tuple[np.ndarray, int, list[Remark]]:
             'copy or record it again.',
         )
     if len(frames) == 0:
+        by = f' by its header, though it has {size} bytes' if size > _LARGEST_HEADER else ''
         raise SoundFileError(
-            SoundFault.NOTHING, f'Audio file {path} holds no audio; record it again.'
+            SoundFault.NOTHING, f'Audio file {path} holds no audio{by}; record it again.'
         )
     return frames, rate, remarks
 
@@ -223,6 +230,11 @@ def _read_frames(
         # Read from start to end: not every format can be searched, nor every one that says so.
         file.seekable = lambda: False
         rate, announced = file.samplerate, file.frames
+        if not RATES[0] <= rate <= RATES[1]:
+            raise SoundFileError(
+                SoundFault.UNREADABLE,
+                f'Audio file {path} is damaged: its header says {rate} Hz; copy it again.',
+            )
         if announced != _UNKNOWN_LENGTH and announced > rate * MAXIMUM_RECORDING_S:
             raise _too_long(path, f'{announced / rate:.0f} s')
         floats = file.subtype in ('FLOAT', 'DOUBLE')
@@ -234,8 +246,9 @@ def _read_frames(
             if count > rate * MAXIMUM_RECORDING_S:
                 raise _too_long(path, f'more than {MAXIMUM_RECORDING_S} s')
         frames = np.concatenate(parts)
-        # The length of an mp3 is a guess.
-        short = announced != _UNKNOWN_LENGTH and len(frames) < announced and file.format != 'MP3'
+        # The length of an mp3 is a guess, by a few of its frames.
+        least = announced - (_MP3_GUESS if file.format == 'MP3' else 0)
+        short = announced != _UNKNOWN_LENGTH and len(frames) < least
         truncated = short or _says_truncated(file.extra_info)
     if floats:
         frames = _from_floats(path, frames, rate, remarks)

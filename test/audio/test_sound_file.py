@@ -163,6 +163,25 @@ def test_a_flac_of_unknown_length(put, speech):
     np.testing.assert_array_equal(sound.samples, speech)
 
 
+def test_an_mp3_that_lost_its_end_is_truncated_and_a_tag_before_it_is_none(put, speech):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.tile(speech, 5), 16000, format='MP3', subtype='MPEG_LAYER_III')
+    content = buffer.getvalue()
+    with pytest.raises(SoundFileError, match='is truncated') as caught:
+        read_sound(put(content[: len(content) // 2], 'clip.mp3'))
+    assert caught.value.fault is SoundFault.TRUNCATED
+    tag = b'ID3\x03\x00\x00' + bytes([0, 0, 8, 0]) + bytes(1024)
+    assert len(read_audio_file(put(tag + content, 'clip.mp3'))) == 5 * len(speech)
+
+
+@pytest.mark.parametrize('rate', [1, 2**31 - 1])
+def test_a_rate_that_no_sound_has_is_a_damaged_header(put, speech, rate):
+    content = bytearray(wav(speech))
+    content[24:28] = struct.pack('<I', rate)
+    with pytest.raises(SoundFileError, match=f'its header says {rate} Hz'):
+        read_sound(put(bytes(content)))
+
+
 def test_a_recording_of_unknown_length_that_is_too_long(put, speech, monkeypatch):
     monkeypatch.setattr('kws_imu_ros.audio.sound_file.MAXIMUM_RECORDING_S', 0.5)
     with pytest.raises(SoundFileError, match='cut it') as caught:
@@ -197,6 +216,7 @@ def test_content_decides_whatever_the_name(put, speech, format_name, subtype, na
         (b'version https://git-lfs.github.com/spec/v1\n', 'is a pointer of Git LFS'),
         (b'<!doctype html><html>' + b' ' * 200, 'is a web page'),
         (b'PK\x03\x04' + bytes(200), 'is a zip archive'),
+        (b'\xff\xf1\x50\x80' + bytes(200), 'is an AAC file'),
         (b'left\nup\n' * 40, 'cannot be read'),
     ],
 )

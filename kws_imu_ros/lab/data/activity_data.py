@@ -19,13 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.errors import KwsImuError, printable
+from kws_imu_ros.imu.plausibility import GRAVITY_RANGE, judge_units
+from kws_imu_ros.lab.data.findings import tell
 from kws_imu_ros.lab.data.gesture_data import STANDARD_GRAVITY
 from kws_imu_ros.lab.data.splits import activity_split
 from kws_imu_ros.lab.data.text_files import read_text
 
 RATE_HZ = 50.0
 ACTIVITIES = ('walking', 'upstairs', 'downstairs', 'sitting', 'standing', 'laying')
+# What the columns of a recording are multiplied by: g to m/s^2; rad/s stay.
+TO_SI = np.array([STANDARD_GRAVITY] * 3 + [1.0] * 3, np.float32)
 # HAPT goes on with transitions from one posture to another.
 ACTIVITY_NUMBERS = 12
 HAR_WINDOW = 128
@@ -100,6 +104,24 @@ def activity_layout(directory: Path) -> tuple[str, Path] | None:
     return None
 
 
+def judge_activity(motion: np.ndarray) -> list[str]:
+    """
+    Return why motion cannot be that of a phone, a sentence each; how it is worn does not matter.
+
+    motion: (n, 6) at 50 Hz in m/s^2 and rad/s, as it was made of what the layout should hold.
+    """
+    if not len(motion):
+        return []
+    size = float(np.median(np.linalg.norm(motion[:, :3], axis=1))) / STANDARD_GRAVITY
+    if GRAVITY_RANGE[0] <= size <= GRAVITY_RANGE[1]:
+        return [
+            f'The acceleration is typically {size:.1f}, which looks like m/s^2 where the layout '
+            'has g; divide it by 9.80665.'
+        ]
+    stamps_ns = np.arange(len(motion), dtype=np.int64) * round(1e9 / RATE_HZ)
+    return [finding.sentence for finding in judge_units(stamps_ns, motion)]
+
+
 def load_activities(directory: Path, split: str) -> list[ActivityRecording]:
     """
     Load the recordings of a split ('all' for every user) in either layout, in a fixed order.
@@ -122,6 +144,13 @@ def load_activities(directory: Path, split: str) -> list[ActivityRecording]:
             f'{directory} holds no recordings of the {split} split in the layout of HAPT '
             f'(acc_exp<e>_user<u>.txt) or HAR (train/Inertial Signals/...); give another folder or '
             f'another split.'
+        )
+    odd = [(r, problem) for r in recordings for problem in judge_activity(r.motion)[:1]]
+    if odd:
+        first, problem = odd[0]
+        tell(
+            f'{printable(directory)}: {len(odd)} of {len(recordings)} recordings are implausible, '
+            f'the first is experiment {first.experiment} of user {first.user}: {problem}'
         )
     return recordings
 

@@ -314,6 +314,9 @@ def _check_hapt(directory: Path, report: Report, progress: Progress) -> None:
             report.add('mismatch', path, f'{len(acceleration)} rows, {gyro.name} {len(angular)}')
         rows = min(len(acceleration), len(angular))
         motion = np.concatenate((acceleration[:rows], angular[:rows]), axis=1)
+        in_si = motion * activity_data.TO_SI
+        for problem in activity_data.judge_activity(in_si[np.isfinite(in_si).all(axis=1)]):
+            report.add('implausible', path, problem)
         lengths[int(match[1])] = rows
         report.seconds['hapt'] += rows / activity_data.RATE_HZ
         report.levels['hapt'].append(float(np.nanmax(np.abs(angular), initial=0.0)))

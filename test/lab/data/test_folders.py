@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.data import findings as findings_module
+from kws_imu_ros.lab.data.activity_data import load_activities
 from kws_imu_ros.lab.data.data_check import check
 from kws_imu_ros.lab.data.folders import likely_mistakes, survey_gestures, survey_speech
 from kws_imu_ros.lab.data.gesture_data import load_gestures, read_gesture
@@ -422,6 +423,29 @@ def test_implausible_gestures_are_told_by_all(gestures, change, words, caplog):
     assert all(words in f.detail for f in found)
     load_gestures(gestures, 'all')
     assert 'recordings are implausible' in caplog.text and words in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('sensor', 'factor', 'words'),
+    [
+        ('acc', 9.80665, 'looks like m/s^2 where the layout has g'),
+        ('gyro', 57.3, 'degrees/s'),
+        ('gyro', 0.0, 'gyroscope'),
+    ],
+)
+def test_everyday_motion_in_other_units_is_told_by_all(
+    test_data, tmp_path, sensor, factor, words, caplog
+):
+    folder = tmp_path / 'hapt'
+    shutil.copytree(test_data / 'hapt', folder)
+    load_activities(folder, 'all')
+    assert not caplog.records and kinds(check(folder).findings) == {}
+    for path in folder.glob(f'{sensor}_exp*'):
+        np.savetxt(path, np.loadtxt(path) * factor)
+    found = [f for f in check(folder).findings if f.kind == 'implausible']
+    assert len(found) == 2 and all(words in f.detail for f in found)
+    load_activities(folder, 'all')
+    assert '2 of 2 recordings are implausible' in caplog.text and words in caplog.text
 
 
 def test_rows_that_are_left_out_are_counted(gestures, caplog):
