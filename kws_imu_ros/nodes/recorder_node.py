@@ -39,6 +39,8 @@ TOPICS = {
 }
 # A minute of everything; beyond it the disk has lost the race and the rest is counted as dropped.
 _LONGEST_QUEUE = 30_000
+# Slower than this, in a second, time is only being synchronized.
+_JUMP_NS = 1_000_000_000
 # From a last message's publisher to the queue here, when nobody spins any more.
 _LAST_WORDS_S = 0.05
 
@@ -71,7 +73,8 @@ class RecorderNode(BaseNode):
         self._queue: queue.Queue = queue.Queue(_LONGEST_QUEUE)
         simulated = self.get_parameter('use_sim_time').value
         # Time now, less that of the steady clock.
-        self._start_ns = None if simulated else time.time_ns() - time.monotonic_ns()
+        self._wall_ns = time.time_ns() - time.monotonic_ns()
+        self._start_ns = None if simulated else self._wall_ns
         self._recorded: list[tuple[str, Any]] = []
         self._thread: threading.Thread | None = None
         self.writer: BagWriter | None = None
@@ -131,7 +134,15 @@ class RecorderNode(BaseNode):
                     self._take(topic, taken[0])
 
     def _report(self) -> None:
-        """Say once a second, at most, that the disk does not keep up."""
+        """Say once a second, at most, that the disk does not keep up, or that the clock was set."""
+        now_ns = time.time_ns() - time.monotonic_ns()
+        jump_ns = now_ns - self._wall_ns
+        self._wall_ns = now_ns
+        if self._start_ns is not None and abs(jump_ns) > _JUMP_NS:
+            self.get_logger().warning(
+                f'The clock of the computer was set by {jump_ns / 1e9:+.1f} s during the '
+                'recording; the times of the bag go on, the stamps in its messages may not.'
+            )
         if self.dropped > self._reported:
             self._reported = self.dropped
             self.get_logger().warning(f'The disk is too slow: {self.dropped} messages were lost.')

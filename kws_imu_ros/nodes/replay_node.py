@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rclpy.clock import Clock as SteadyClock
-from rclpy.clock import ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
@@ -157,11 +155,8 @@ class ReplayNode(BaseNode):
         self.finished: Future = Future()
         self.error: KwsImuError | None = None
         self.started_ns: int | None = None
-        # The playing thread does not wake the executor; whoever spins looks at `finished`. Steady,
-        # since simulated time may stand still for ever.
-        self.create_timer(
-            _WAKE_S, lambda: None, clock=SteadyClock(clock_type=ClockType.STEADY_TIME)
-        )
+        # The playing thread does not wake the executor; whoever spins looks at `finished`.
+        self.create_timer(_WAKE_S, lambda: None)
 
     @property
     def duration_s(self) -> float:

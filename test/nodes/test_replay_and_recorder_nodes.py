@@ -73,6 +73,22 @@ def make_replay(ros_context, probe):
         node.destroy_node()
 
 
+@pytest.fixture
+def make_recorder(ros_context, probe):
+    """Return a maker of recorders that the probe spins."""
+    nodes = []
+
+    def make(bag: Path) -> RecorderNode:
+        overrides = [Parameter('bag', value=str(bag)), Parameter('topics', value=['command'])]
+        nodes.append(RecorderNode(parameter_overrides=overrides, context=ros_context))
+        probe.add_node(nodes[-1])
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+
+
 def play(node: ReplayNode, probe, *received: list) -> None:
     node.start()
     assert probe.spin_until(node.finished.done)
@@ -216,6 +232,28 @@ def test_what_is_played_is_recorded_byte_for_byte(
     assert data(copy, 'audio') == data(bag, 'audio')
     assert data(copy, 'command') == data(bag, 'command')
     assert {topic.name for topic in summarize_bag(copy).topics} >= {'/odom', '/cmd_vel', '/voice'}
+
+
+def test_a_bag_lasts_as_long_as_its_recording_though_the_clock_is_set(
+    tmp_path: Path, make_recorder, probe, monkeypatch
+):
+    told = []
+    recorder = make_recorder(tmp_path / 'bag')
+    monkeypatch.setattr(recorder.get_logger(), 'warning', told.append)
+    publisher = probe.node.create_publisher(String, 'command', 10)
+    assert probe.spin_until(publisher.get_subscription_count)
+    true_time_ns = time.time_ns
+    for back_s in (0, 3600):
+        monkeypatch.setattr(time, 'time_ns', lambda s=back_s: true_time_ns() - s * 10**9)
+        publisher.publish(String(data='go'))
+        probe.spin_until(lambda: False, 0.5)
+    assert probe.spin_until(lambda: any('was set by -3600' in text for text in told))
+    publisher.publish(String(data='go'))
+    probe.spin_until(lambda: False, 0.5)
+    recorder.destroy_node()
+    summary = summarize_bag(tmp_path / 'bag')
+    assert 0.0 < summary.duration_s < 1000.0
+    assert summary.notes == ()
 
 
 def test_a_recorder_of_an_unknown_topic_is_refused(tmp_path: Path, ros_context):
