@@ -299,12 +299,14 @@ class _Replay:
     def _problems(self, now_ns: int) -> list[str]:
         """Return what is wrong so far, one sentence each."""
         start_ns = self._log.start_ns or 0
+        health = self._pipeline.health
+        mixed = dict(zip(self._topics, (health.audio_mixed, health.imu.mixed)))
         jumps = [
             jump_sentence(absolute(topic), jump, start_ns)
             for topic, found in self._stamps.jumps.items()
             for jump in found
+            if not mixed.get(topic)  # Two senders, each with a clock of its own.
         ]
-        health = self._pipeline.health
         audio, imu = (self._ended(topic, now_ns) for topic in self._topics)
         health = replace(
             health,
