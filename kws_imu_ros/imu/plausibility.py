@@ -304,7 +304,7 @@ def _judge_rotation(
         return None
     if factor < 0.1:
         return _in_degrees(largest)
-    if factor > 10.0:
+    if factor > 20.0:
         return MotionFinding(
             MotionFault.SLOW_ROTATION,
             f'The IMU turns {factor:.0f} times as far as its gyroscope says, so gestures are off: '
@@ -361,7 +361,7 @@ class MotionWatch:
     worn is judged by half a minute, in which z must have pointed up for a second.
     """
 
-    PERIOD_NS = 250_000_000
+    PERIOD_NS = 500_000_000
     SPAN_NS = 2_000_000_000
     SHOWN_NS = 30 * SECOND_NS
     MOUNTING_PERIODS = 30
