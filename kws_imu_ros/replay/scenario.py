@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kws_imu_ros.configuration.names import suggestion
 from kws_imu_ros.configuration.section import Section, load_yaml
+from kws_imu_ros.decision.decision import Rule
 
 NOTHING = 'nothing'
 # Of a bag, s: an hour.
@@ -134,13 +136,23 @@ def _event(section: Section) -> ScenarioEvent:
         end_s=end_s,
         expect='' if expect == NOTHING else expect,
         before=section.words('before') if section.has('before') else (),
-        by=section.words('by') if section.has('by') else (),
+        by=_rules(section) if section.has('by') else (),
         still_within_s=(
             section.number('still_within_s', 0.0, LONGEST_S)
             if section.has('still_within_s')
             else None
         ),
     )
+
+
+def _rules(section: Section) -> tuple[str, ...]:
+    """Return the rules one of which must be behind a command; raise KwsImuError for an unknown."""
+    known = [rule.value for rule in Rule]
+    rules = section.words('by')
+    for rule in rules:
+        if rule not in known:
+            raise section.wrong('by', f"names the rule '{rule}'{suggestion(rule, known)}")
+    return rules
 
 
 def judge(

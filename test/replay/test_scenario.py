@@ -147,6 +147,7 @@ def test_a_scenario_is_read(tmp_path: Path):
         ('window_s: [2, 3]', 'window_s: [2, 6]', 'within the bag'),
         ('expect: nothing', 'wish: nothing', "line 6: 'events[1].wish' is not known"),
         ('expect: nothing', 'expect: [a]', "line 6: 'events[1].expect' is ['a'] instead of a word"),
+        ("expect: 'yes'", 'expect: yes, by: [agrement]', "'agrement'; did you mean 'agreement'"),
         ('events:', 'events: [', 'not valid YAML'),
         (VALID, '[]', 'instead of names with values'),
         (VALID, f'{VALID}\ntitle: b', "line 8: this is not valid YAML ('title' is there twice"),
