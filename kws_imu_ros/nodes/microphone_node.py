@@ -136,6 +136,11 @@ class MicrophoneNode(SensorNode):
             )
         if self._listens and self._silent_s >= MUTED_S:
             warnings.append('The microphone gives digital silence: check whether it is muted.')
+        if self._listening is not None and self._listening.inverted:
+            warnings.append(
+                'The channels of the microphone cancel each other out (one is inverted), so the '
+                'loudest alone is heard; check its cable, or set capture_channels to 1.'
+            )
         loudest = self._level.loudest_dbfs
         if blocks and self._level.too_quiet:
             warnings.append(

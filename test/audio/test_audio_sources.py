@@ -35,6 +35,34 @@ def as_int16(samples):
 # Resampling
 
 
+@pytest.mark.parametrize('rate', [16000, 48000])
+@pytest.mark.parametrize('weaker', [1.0, 0.9])
+def test_a_microphone_whose_channels_cancel_is_heard_by_the_louder(rate, weaker):
+    signal = as_int16(speech_like(rate, 2.0))
+    frames = np.stack((-weaker * signal, signal), 1).astype(np.int16) + np.array([300, -700], 'i2')
+    resampler = Resampler(rate, 2)
+    assert not resampler.inverted
+    chunks = np.array_split(frames, 100)
+    heard = np.concatenate([resampler.push(chunk) for chunk in chunks]).astype(float)
+    assert resampler.inverted
+    heard = heard[8000:]
+    assert heard.std() > 0.8 * signal.std() * weaker
+
+
+def test_channels_of_a_room_and_of_one_side_are_averaged():
+    random = np.random.default_rng(2)
+    signal = as_int16(speech_like(16000, 2.0))
+    for other in (signal, signal * 0, random.normal(0, signal.std(), len(signal)).astype('i2')):
+        frames = np.stack((signal, other), 1)
+        resampler = Resampler(16000, 2)
+        heard = np.concatenate([resampler.push(chunk) for chunk in np.array_split(frames, 50)])
+        assert not resampler.inverted
+        np.testing.assert_allclose(heard, frames.mean(axis=1), atol=0.51)
+    silence = Resampler(16000, 2)
+    silence.push(np.array([[1, -1], [-1, 1]] * 8000, 'i2'))
+    assert not silence.inverted, 'the last bit tells nothing'
+
+
 @pytest.mark.parametrize('rate', [8000, 11025, 22050, 32000, 44100, 48000, 96000])
 @pytest.mark.parametrize('channels', [1, 2, 6])
 def test_streaming_resampler_meets_the_truth_and_keeps_time(rate, channels):

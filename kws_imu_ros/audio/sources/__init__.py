@@ -27,6 +27,11 @@ class AudioDevice(Source[AudioBlock | None], Protocol):
 
     device: str
 
+    @property
+    def inverted(self) -> bool:
+        """Return whether the channels cancel each other out, so that the loudest is taken."""
+        ...
+
 
 @dataclass(frozen=True)
 class DeviceKind:

@@ -85,6 +85,7 @@ class MicrophoneSource:
         self._expected_ns: int | None = None
         self._broken = False
         self._stream: Any = None
+        self._resampler: Resampler | None = None
         self._health = AudioSourceHealth()
         self._device_clock = self._new_device_clock()
         self.description = f'microphone {device or "(default)"}'
@@ -107,6 +108,11 @@ class MicrophoneSource:
     def counts(self) -> dict[str, int]:
         """Return the counts so far, by the names that diagnostics show."""
         return self.health.counts()
+
+    @property
+    def inverted(self) -> bool:
+        """Return whether the channels cancel each other out, so that the loudest is taken."""
+        return self._resampler is not None and self._resampler.inverted
 
     def open(self) -> None:
         """
@@ -234,7 +240,8 @@ class MicrophoneSource:
             chunk.steady_ns + offset_ns - int(latency_s * SECOND_NS),
         )
         self._frames_seen += chunk.frames
-        self._ring.push(self._resampler.push(np.frombuffer(chunk.data, np.int16)))
+        if self._resampler is not None:
+            self._ring.push(self._resampler.push(np.frombuffer(chunk.data, np.int16)))
 
     def _block(self, samples: np.ndarray) -> AudioBlock:
         """Make a block of samples that were just popped from the ring."""
