@@ -152,7 +152,9 @@ class FusionNode(BaseNode):
         self._heartbeat = LOST_SENSE  # The next one is the first.
         self._alive_ns = time.monotonic_ns()
         self._signs = SignsOfLife()
-        self._lived_ns: dict[str, int] = {}  # sense -> steady time of its newest sign of life
+        # sense -> steady time of its newest sign of life, and of its newest message.
+        self._lived_ns: dict[str, int] = {}
+        self._arrived_ns: dict[str, int] = {}
         self._sense_lost_pulses = 0
 
         self._voice_publisher = self.create_publisher(
@@ -257,7 +259,7 @@ class FusionNode(BaseNode):
             self._on_bad_message('audio', str(error))
             return
         self._audio_rate.add()
-        self._look_for_life()
+        self._look_for_life('audio')
         if steps:
             self._publish(steps, start_ns)
 
@@ -273,18 +275,17 @@ class FusionNode(BaseNode):
             self._on_bad_message('imu/data_raw', str(error))
             return
         self._imu_rate.add()
-        self._look_for_life()
+        self._look_for_life('imu')
         if steps:
             self._publish(steps, start_ns)
 
-    def _look_for_life(self) -> None:
-        """Note when each sense last lived; a message that means nothing is no life."""
+    def _look_for_life(self, sense: str) -> None:
+        """Note when a sense that sent something lived; a message that means nothing is no life."""
+        self._arrived_ns[sense] = time.monotonic_ns()
         signs = self._pipeline.signs_of_life
-        if signs.audio != self._signs.audio:
-            self._lived_ns['audio'] = time.monotonic_ns()
-        if signs.imu != self._signs.imu:
-            self._lived_ns['imu'] = time.monotonic_ns()
-        self._signs = signs
+        if signs != self._signs:
+            self._lived_ns[sense] = self._arrived_ns[sense]
+            self._signs = signs
 
     def _on_bad_message(self, topic: str, sentence: str) -> None:
         """Count a message that cannot be used; log its sentence when that is news."""
@@ -348,9 +349,13 @@ class FusionNode(BaseNode):
             if now_ns - lived_ns > SENSE_TIMEOUT_S * 1e9:
                 del self._lived_ns[sense]
                 self._sense_lost_pulses = SENSE_LOST_PULSES
-                self.get_logger().warning(
-                    f'No {sense} that lives comes any more; the robot is told to stop.'
+                silent = now_ns - self._arrived_ns[sense] > SENSE_TIMEOUT_S * 1e9
+                what = (
+                    f'No {sense} comes any more'
+                    if silent
+                    else f'The {sense} sends but is not alive'
                 )
+                self.get_logger().warning(f'{what}; the robot is told to stop.')
 
     def _report(self, seconds: float) -> Report:
         """Return the diagnostics of the last `seconds`."""
