@@ -40,7 +40,7 @@ from kws_imu_ros.messages.posterior import posterior_to_message
 from kws_imu_ros.model.bundle import DEFAULT_NAME, Bundle, find_bundle, load_bundle
 from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.model.outputs import Posteriors
-from kws_imu_ros.motion.profiles import IntentEffects
+from kws_imu_ros.motion.profiles import IntentEffects, load_motion_table
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
 from kws_imu_ros.nodes.runtime.neighbours import AdaptingSubscription, Neighbours
@@ -49,7 +49,11 @@ from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
 
 ALIVE_PERIOD_S = 0.1
-TABLE_AWAITED = 'What the command node does for each intent is not known yet, so the robot stands.'
+TABLE_AWAITED = (
+    'Whether the command node stops for what means stop is not known yet, so the robot stands.'
+)
+# For so long, s, after its start a command node may be there that discovery has not found yet.
+DISCOVERY_S = 10.0
 # Seconds for which a passing trouble (a gap, a bad message) stays in diagnostics.
 TROUBLE_SHOWN_S = 10
 
@@ -136,6 +140,7 @@ class FusionNode(BaseNode):
         self._interpreter = _TimedInterpreter(load_bundle(find_bundle(model)), runtime, threads=1)
         self._labels = self._interpreter.manifest.labels
         self._effects: IntentEffects | None = None  # Of the command node's motion table.
+        self._began_ns = time.monotonic_ns()
         self._sample_rate = self._interpreter.manifest.front_end.sample_rate
         self._pipeline = FusionPipeline(
             self._interpreter,
@@ -212,10 +217,8 @@ class FusionNode(BaseNode):
         if 'policy_file' not in values and offsets == self._offsets:
             return SetParametersResult(successful=True)
         try:
-            if self._awaits_table():
-                raise KwsImuError(f'{TABLE_AWAITED} Try again in a moment.')
             policy = self._load_policy(path, *offsets)
-            self._compare_tables(policy.table, self._effects)
+            self._check_new(policy.table)
         except KwsImuError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._policy_file, self._offsets = path, offsets
@@ -235,6 +238,22 @@ class FusionNode(BaseNode):
         effects = effects_from_message(message)
         self._compare_tables(self._pipeline.policy.table, effects)
         self._effects = effects
+
+    def _check_new(self, table: PolicyTable) -> None:
+        """Raise KwsImuError where it is not certain that stop stops by another policy."""
+        if self._awaits_table():
+            raise KwsImuError(f'{TABLE_AWAITED} Try again in a moment.')
+        young = time.monotonic_ns() - self._began_ns < DISCOVERY_S * 1e9
+        if self._effects is None and young:
+            shipped = load_motion_table(share_path('config', 'motion.yaml')).effects()
+            try:
+                check_stop(table, shipped.stops, shipped.source)
+            except KwsImuError as error:
+                raise KwsImuError(
+                    f'No command node is known yet, so try again in {DISCOVERY_S:g} s if yours has '
+                    f'another table than the shipped one. {error}'
+                ) from error
+        self._compare_tables(table, self._effects)
 
     def _awaits_table(self) -> bool:
         """Return whether a command node is there whose table has yet to be compared."""

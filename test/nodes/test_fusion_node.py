@@ -439,6 +439,17 @@ def test_a_policy_in_which_stop_does_not_stop_is_refused_while_it_runs(
         command.destroy_node()
 
 
+def test_before_a_command_node_is_found_a_policy_must_fit_the_shipped_table(
+    probe, fusion, tmp_path
+):
+    wrong = tmp_path / 'left.yaml'
+    wrong.write_text(POLICY.read_text().replace('  intent: stop\n', '  intent: left\n'))
+    (result,) = set_parameters(probe, fusion, policy_file=str(wrong))
+    assert not result.successful
+    assert 'No command node is known yet' in result.reason
+    assert "'intents.left' does not lead to a profile with stop: true" in result.reason
+
+
 def test_a_motion_table_in_which_stop_does_not_stop_ends_it(ros_context, probe, fusion, tmp_path):
     table = tmp_path / 'halt.yaml'
     table.write_text(MOTION.read_text().replace('  stop: stop\n', '  halt: stop\n'))
@@ -462,7 +473,7 @@ def test_the_robot_stands_until_the_tables_are_compared(probe, fusion):
     assert not probe.spin_until(lambda: beats, 0.5)
     (result,) = set_parameters(probe, fusion, policy_file=str(POLICY))
     assert not result.successful
-    assert 'is not known yet' in result.reason
+    assert 'Whether the command node stops for what means stop is not known yet' in result.reason
     publisher.publish(effects_to_message(load_motion_table(MOTION).effects()))
     assert probe.spin_until(lambda: beats)
     (result,) = set_parameters(probe, fusion, policy_file=str(POLICY))
