@@ -74,7 +74,7 @@ class ReplayEvent:
     def to_line(self) -> str:
         """Return one line for people."""
         if self.kind == 'summary':
-            return '\n'.join(f'{name}: {value}' for name, value in self.fields.items())
+            return '\n'.join(_lines(name, value) for name, value in self.fields.items())
         if self.kind == 'decision':
             what = self.fields['intent'] or self.fields['outcome']
             text = f'{what} [{self.fields["rule"]}] {self.fields["reason"]}'
@@ -345,7 +345,7 @@ class _Replay:
                 'hops': health.hops,
                 'audio_blocks': health.audio_blocks,
                 'imu_samples': health.imu.received,
-                'decisions': dict(sorted(self._outcomes.items())),
+                'decisions': {name.value: count for name, count in sorted(self._outcomes.items())},
                 'commands': dict(sorted(commands.items())),
                 'distance_m': round(log.distance(), 6),
                 'pose': _rounded(asdict(self._pose)),
@@ -384,6 +384,17 @@ def _decision_fields(decision: Decision) -> dict[str, Any]:
             )
         },
     }
+
+
+def _lines(name: str, value: Any) -> str:
+    """Return a field of the summary for people: sentences one below the other."""
+    if isinstance(value, list):
+        return (
+            '\n'.join([f'{name}:', *(f'  {item}' for item in value)]) if value else f'{name}: none'
+        )
+    if isinstance(value, dict):
+        return f'{name}: {", ".join(f"{key} {item}" for key, item in value.items()) or "none"}'
+    return f'{name}: {value}'
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float | None]:

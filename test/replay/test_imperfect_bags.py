@@ -15,7 +15,12 @@ from kws_imu_ros.bags.reading import AUDIO_TYPE, RawMessage, read_raw, typestore
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.messages.audio import audio_block_from_message, audio_block_to_message
 from kws_imu_ros.messages.factory import BagMessages
-from kws_imu_ros.replay.offline import load_controller, load_pipeline, replay_offline
+from kws_imu_ros.replay.offline import (
+    ReplayEvent,
+    load_controller,
+    load_pipeline,
+    replay_offline,
+)
 
 DEMO = Path(__file__).resolve().parents[2] / 'demo' / 'bag'
 SECOND_NS = 1_000_000_000
@@ -152,3 +157,10 @@ def test_a_clock_that_was_set_between_the_words_changes_nothing_and_is_told(
     assert commands == ['left', 'up']
     told = [problem for problem in problems if 'was set by -9.0 s at 2.2' in problem]
     assert len(told) == 2, problems
+
+
+def test_people_read_a_summary_without_python_in_it():
+    fields = {'decisions': {'accept': 2}, 'problems': ['One.', 'Two.'], 'commands': {}, 'hops': 3}
+    assert ReplayEvent(0, 'summary', fields).to_line() == (
+        'decisions: accept 2\nproblems:\n  One.\n  Two.\ncommands: none\nhops: 3'
+    )
