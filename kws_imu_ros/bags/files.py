@@ -152,19 +152,29 @@ def _check_file(path: Path) -> None:
     start = _start(path)
     if start.startswith((mcap_file.MAGIC, sqlite_file.MAGIC, ZSTD_MAGIC)) or _sidecars(path):
         return
-    if start.startswith(_ROS_1_MAGIC):
-        raise KwsImuError(
-            f'{printable(path)} is a bag of ROS 1, not a rosbag2; `rosbags-convert` makes one '
-            'of it.'
-        )
+    refuse_ros_1(path)
     if not _is_storage_name(path.name):
         raise KwsImuError(
-            f'{printable(path)} is not a rosbag2; give the folder of one or its .mcap or .db3 file '
-            '(rosbags-convert makes one of a ROS 1 bag).'
+            f'{printable(path)} is not a rosbag2; give the folder of one or its .mcap or .db3 file.'
         )
     if not start:
         raise KwsImuError(f'Bag {printable(path)} is an empty file; record it again.')
     raise damaged(path, DamagedFileError('it begins neither like MCAP nor like SQLite'))
+
+
+def refuse_ros_1(path: Path) -> None:
+    """
+    Refuse a bag of ROS 1, by its content or, where that is lost, by its name.
+
+    Raises:
+        KwsImuError: it is one.
+
+    """
+    if path.suffix.lower() == '.bag' or _start(path).startswith(_ROS_1_MAGIC):
+        raise KwsImuError(
+            f'{printable(path)} is a bag of ROS 1, not a rosbag2; `rosbags-convert` makes one '
+            'of it.'
+        )
 
 
 def _start(path: Path) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES, is_sound_file, what_it_is
+from kws_imu_ros.bags.files import refuse_ros_1
 from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.resources import share_path, user_path
 
@@ -72,6 +73,7 @@ def parse_input(text: str) -> RobotInput:
     # What is called a sound but is none gets the sentence of those who read it.
     if suffix in SOUND_SUFFIXES or is_sound_file(path):
         return RobotInput(InputKind.FILE, path)
+    refuse_ros_1(path)
     what = what_it_is(path)
     raise KwsImuError(
         f'The input {path} is neither a sound file (such as {", ".join(SOUND_SUFFIXES[:3])}) nor a '

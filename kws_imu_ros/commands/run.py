@@ -33,6 +33,8 @@ from kws_imu_ros.resources import share_path
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+    from kws_imu_ros.nodes.run_monitor_node import RunMonitorNode
+
 
 @dataclass
 class Plan:
@@ -188,6 +190,7 @@ class _Graph:
         self._plan = plan
         self._display = display
         self._robot: Any = None
+        self._monitor: RunMonitorNode | None = None
         self.recorder: Any = None
         self.completed = False
 
@@ -211,6 +214,8 @@ class _Graph:
         finally:
             if self._args.separate and self._robot is not None:
                 self._robot.close()
+            if self._monitor is not None:
+                self._monitor.tell_the_rest()
 
     def _ros_arguments(self) -> list[str]:
         # Warnings come to the display through /rosout.
@@ -232,11 +237,10 @@ class _Graph:
             self.recorder = RecorderNode(parameter_overrides=_overrides(recording))
             nodes.append(self.recorder)
         display = self._display
-        nodes.append(
-            RunMonitorNode(
-                plan.log, display.decided, display.warned, display.update, stamped=stamped
-            )
+        self._monitor = RunMonitorNode(
+            plan.log, display.decided, display.warned, display.update, stamped=stamped
         )
+        nodes.append(self._monitor)
         self._robot = self._make_robot()
         self._robot.create(nodes)
         if self._robot.replay is None:

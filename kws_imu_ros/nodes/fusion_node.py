@@ -223,7 +223,8 @@ class FusionNode(BaseNode):
             return SetParametersResult(successful=False, reason=str(error))
         self._policy_file, self._offsets = path, offsets
         self._pipeline.set_policy(policy)
-        self.get_logger().info('The policy was changed.')
+        source = path or share_path('config', 'policy.yaml')
+        self.get_logger().info(f'The policy was changed; it was read from {source}.')
         return SetParametersResult(successful=True)
 
     def _on_motion_table(self, message: DiagnosticStatus) -> None:

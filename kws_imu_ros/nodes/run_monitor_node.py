@@ -7,6 +7,7 @@ middle of a live display.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Log
+from rclpy.clock import Clock, ClockType
 from rclpy.logging import LoggingSeverity
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Float32MultiArray, Int16MultiArray, String
@@ -60,6 +62,9 @@ class RunMonitorNode(BaseNode):
         self._on_decision = on_decision
         self._on_warning = on_warning
         self._on_refresh = on_refresh
+        # (node, sentence without its numbers): what it said last, while only its numbers changed.
+        self._said: dict[tuple[str, str], tuple[float, str]] = {}
+        self.untold: dict[tuple[str, str], tuple[float, str]] = {}
         # The level alone does not need every block.
         self.create_subscription(
             Int16MultiArray, 'audio', self._take_audio, qos_profile_sensor_data
@@ -81,7 +86,9 @@ class RunMonitorNode(BaseNode):
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, 10)
         # Latched: a warning of a node's constructor comes before anybody listens.
         self.create_subscription(Log, '/rosout', self._take_log, LOGGED_LATCHED_QOS)
-        self.create_timer(1.0 / refresh_rate, self._refresh)
+        # Steady: a display goes on whatever becomes of the system's or a simulation's clock.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / refresh_rate, self._refresh, clock=steady)
 
     def _time(self) -> float:
         """
@@ -157,4 +164,20 @@ class RunMonitorNode(BaseNode):
             return
         time_s, node = self._time(), message.name.split('.')[-1]
         self._log.warnings.append((time_s, node, message.msg))
-        self._on_warning(time_s, node, message.msg)
+        self._tell(time_s, node, message.msg)
+
+    def _tell(self, time_s: float, node: str, sentence: str) -> None:
+        """Pass a warning on, unless all that is new in it is a number: a count that grows."""
+        key = (node, re.sub(r'\d+(?:[.,]\d+)*', '#', sentence))
+        known = key in self._said and self._said[key][1] != sentence
+        self._said[key] = (time_s, sentence)
+        if known:
+            self.untold[key] = (time_s, sentence)
+        else:
+            self._on_warning(time_s, node, sentence)
+
+    def tell_the_rest(self) -> None:
+        """Pass on where the counts have got to; for the end of a run."""
+        for (node, _), (time_s, sentence) in self.untold.items():
+            self._on_warning(time_s, node, sentence)
+        self.untold.clear()

@@ -53,3 +53,19 @@ def test_the_kinds_of_imu(tmp_path: Path):
     assert imu_parameters(str(recording), bag) == {'input': 'file', 'file': str(recording)}
     with pytest.raises(KwsImuError, match='nor an existing recording'):
         imu_parameters('bluetooth', MICROPHONE_INPUT)
+
+
+@pytest.mark.parametrize('content', [b'', b'#ROSBAG V2.0\n', b'cut off'])
+def test_a_bag_of_ros_1_gets_the_hint_that_replay_gives(tmp_path: Path, content: bytes):
+    bag = tmp_path / 'talk.bag'
+    bag.write_bytes(content)
+    with pytest.raises(KwsImuError, match='bag of ROS 1, not a rosbag2; `rosbags-convert`'):
+        parse_input(str(bag))
+
+
+def test_a_zip_gets_no_hint_about_ros_1(tmp_path: Path):
+    path = tmp_path / 'talk.zip'
+    path.write_bytes(b'PK\x03\x04' + bytes(60))
+    with pytest.raises(KwsImuError) as info:
+        parse_input(str(path))
+    assert 'rosbags-convert' not in str(info.value)

@@ -69,6 +69,7 @@ class SensorNode(BaseNode):
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._problem = ''
+        self._was_there = False
         self._source: Source[Any]
         self._has_source = False
         self.finished = False
@@ -87,6 +88,7 @@ class SensorNode(BaseNode):
                 raise
             self._report(str(error))
         else:
+            self._was_there = True
             self.get_logger().info(f'Reading {self._source.description}.')
         DiagnosticsPublisher(self, self._report_health)
         self._thread = threading.Thread(target=self._run, name=self.get_name(), daemon=True)
@@ -188,6 +190,7 @@ class SensorNode(BaseNode):
             self._report(str(error))
             return False
         self._problem = ''
+        self._was_there = True
         self.get_logger().info(f'Reading {self._source.description}.')
         return True
 
@@ -206,9 +209,14 @@ class SensorNode(BaseNode):
         return True
 
     def _report(self, problem: str) -> None:
-        """Log a problem when it is a new one."""
+        """Log a problem when it is a new one: one that is lost, as an error."""
         if problem != self._problem:
-            self.get_logger().error(f'{problem} Trying again every {self._retry_s:g} s.')
+            sentence = f'{problem} Trying again every {self._retry_s:g} s.'
+            if self._was_there:
+                self.get_logger().error(sentence)
+            else:
+                # Waited for, as was asked; whoever has none misses nothing.
+                self.get_logger().warning(sentence)
         self._problem = problem
 
     def _report_health(self, seconds: float) -> Report:
@@ -216,11 +224,14 @@ class SensorNode(BaseNode):
         if self._failure is not None:
             raise self._failure
         warnings, values = self.diagnose(seconds)
+        errors = []
+        if self._problem:
+            # While the device is away, its silence is no news.
+            errors, warnings = ([self._problem], []) if self._was_there else ([], [self._problem])
         return Report(
             summary=f'Reading {self._source.description}.',
-            errors=[self._problem] if self._problem else [],
-            # While the device is away, its silence is no news.
-            warnings=[] if self._problem else warnings,
+            errors=errors,
+            warnings=warnings,
             values=values,
             hardware_id=self._source.description,
         )

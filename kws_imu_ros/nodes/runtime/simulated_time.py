@@ -47,8 +47,8 @@ class SimulatedTime:
         if now - self._waiting_since < PATIENCE_S:
             return ()
         sentence = (
-            f'use_sim_time of {self._node.get_fully_qualified_name()} is true but nobody publishes '
-            '/clock: start the simulation, or set use_sim_time to false.'
+            f'use_sim_time of {self._node.get_fully_qualified_name()} is true but no clock comes: '
+            'nobody publishes /clock; start the simulation, or set use_sim_time to false.'
         )
         if not self._told:
             self._told = True
