@@ -386,12 +386,13 @@ def test_thresholds_and_policy_change_live(probe, fusion, senses, test_data, tmp
     quiet = tmp_path / 'quiet.yaml'
     text = re.sub(r'word_threshold: [\d.]+', 'word_threshold: 0.99', POLICY.read_text())
     quiet.write_text(text.replace('default: auto', 'default: 0.99'))
-    commands = probe.record(String, 'command')
+    commands, log = probe.record(String, 'command'), probe.record(Log, '/rosout')
     results = set_parameters(probe, fusion, policy_file=str(quiet), voice_threshold_offset=0.3)
     assert all(result.successful for result in results)
     senses.say(noise(1.0))
     (result,) = set_parameters(probe, fusion, policy_file='')
     assert result.successful
+    assert probe.spin_until(lambda: any(f'read from {POLICY}' in item.msg for item in log))
     (result,) = set_parameters(probe, fusion, voice_threshold_offset=0.0)
     assert result.successful
     senses.say(clip(test_data, 'stop/626e323f_nohash_0.ogg'))
