@@ -189,7 +189,7 @@ class _Replay:
         self._log = log
         self._stamps = StampMapper()
         self._digest = hashlib.sha256()
-        self._outcomes: Counter[str] = Counter()
+        self._outcomes: Counter[Outcome] = Counter()
         self._pose = Pose()
         self._velocity = Velocity()
         self._state = MotionState.STANDING
@@ -388,12 +388,13 @@ def _decision_fields(decision: Decision) -> dict[str, Any]:
 
 def _lines(name: str, value: Any) -> str:
     """Return a field of the summary for people: sentences one below the other."""
+    if value in ([], {}):
+        return f'{name}: none'
     if isinstance(value, list):
-        return (
-            '\n'.join([f'{name}:', *(f'  {item}' for item in value)]) if value else f'{name}: none'
-        )
+        return '\n'.join([f'{name}:', *(f'  {item}' for item in value)])
     if isinstance(value, dict):
-        return f'{name}: {", ".join(f"{key} {item}" for key, item in value.items()) or "none"}'
+        pairs = (f'{key} {item if item not in ([], {}) else "none"}' for key, item in value.items())
+        return f'{name}: {", ".join(pairs)}'
     return f'{name}: {value}'
 
 
