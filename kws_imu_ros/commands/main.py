@@ -98,7 +98,9 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser.add_argument('--version', action='version', version=f'kws-imu {__version__}')
     verbs = parser.add_subparsers(dest='verb', metavar='VERB')
     for verb, (module_name, summary) in VERBS.items():
-        verb_parser = verbs.add_parser(verb, help=summary, description=f'{summary.capitalize()}.')
+        verb_parser = verbs.add_parser(
+            verb, help=summary, description=f'{summary[0].upper()}{summary[1:]}.'
+        )
         if verb == chosen:
             module = _import(verb, module_name)
             module.add_arguments(verb_parser)

@@ -18,13 +18,14 @@ import math
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.audio.frontend import FrontEndParameters, mel_matrix_digest
-from kws_imu_ros.configuration.section import Section, read_json
+from kws_imu_ros.configuration.section import Section, is_word, read_json
 from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.model.file_kinds import is_tflite, read_file
 from kws_imu_ros.model.tflite_file import TensorSpec, read_tflite
@@ -158,7 +159,7 @@ def _read_labels(heads: Section) -> dict[str, tuple[str, ...]]:
             shown = heads.entry(head).show()
             raise heads.wrong(head, f'is {shown} instead of a list of 2 or more labels')
         for label in value:
-            if not isinstance(label, str) or not _NAME.fullmatch(label):
+            if not is_label(label):
                 raise heads.wrong(head, f'holds {label!r}, which is not a label name')
         if len(set(value)) != len(value):
             raise heads.wrong(head, 'names a label twice')
@@ -568,6 +569,16 @@ def write_bundle(models: Path | str, bundle: Bundle, card_text: str) -> Bundle:
             f'{target} cannot be written ({error.strerror}); free space or choose another folder.'
         ) from error
     return load_bundle(target)
+
+
+def is_label(value: Any) -> bool:
+    """Return whether a value can name a word, a gesture or an intent, in any language."""
+    return is_word(value) and not value.startswith('_') and unicodedata.is_normalized('NFC', value)
+
+
+def is_bundle_name(name: str) -> bool:
+    """Return whether a name can be that of a bundle."""
+    return _NAME.fullmatch(name) is not None
 
 
 def version_key(version: str) -> tuple[int, int, int] | None:

@@ -8,8 +8,16 @@ import shlex
 import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Column, Table
+
+from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.lab.evaluation import comparison
 from kws_imu_ros.resources import write_whole
+
+# Metrics of a bundle's manifest, with the column that shows them.
+ACCURACIES = {'voice_accuracy': 'words', 'gesture_balanced_accuracy': 'gestures'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,15 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print; return 0."""
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    from kws_imu_ros.console.native_output import silenced
-
-    with silenced():
-        from kws_imu_ros.lab.evaluation import comparison
-    from kws_imu_ros.console.progress import make_progress
-
     if args.rounds < 1 or not 1 <= args.threads <= 64:
         raise KwsImuError('Give at least one round, and from 1 to 64 threads.')
     candidates = [comparison.load_candidate(model) for model in args.models]
@@ -52,7 +51,12 @@ def run(args: argparse.Namespace) -> int:
             lambda done, total: bars.update(task, completed=done, total=total),
         )
     base = next((row.latency.low for row in rows if row.latency), None)
-    columns = ['bytes', 'gzipped', 'parameters', 'MACs', 'arena', 'quiet us', 'median us', 'speed']
+    # A bundle says how well it understands: without that, speed says nothing.
+    measured = [name for name in ACCURACIES if any(name in row.metrics for row in rows)]
+    columns = [
+        *('bytes', 'gzipped', 'parameters', 'MACs', 'arena', 'quiet us', 'median us', 'speed'),
+        *(ACCURACIES[name] for name in measured),
+    ]
     table = Table(
         Column('model', overflow='fold'),
         'inputs',
@@ -68,8 +72,17 @@ def run(args: argparse.Namespace) -> int:
                 f'{base / row.latency.low:.2f}x',
             ]
         sizes = (row.bytes, row.gzip_bytes, row.parameters, row.macs, row.arena_bytes)
-        table.add_row(row.name, row.precision, *(f'{size:,}' for size in sizes), *timing)
+        known = (row.metrics.get(name) for name in measured)
+        accuracies = ('-' if share is None else f'{share:.1%}' for share in known)
+        table.add_row(
+            row.name, row.precision, *(f'{size:,}' for size in sizes), *timing, *accuracies
+        )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
+    if measured:
+        print(
+            'Words and gestures: the share that each bundle understood of people it had not met, '
+            'as its manifest says; - where it says nothing.'
+        )
     print('Quiet: the 10th percentile, which other work here disturbs least; speed compares it.')
     for row in rows:
         if row.problem:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='name', metavar='NAME', required=True, parser_class=_ExperimentParser
     )
     for name, (_, question) in EXPERIMENTS.items():
-        names.add_parser(name, help=question, description=f'{question.capitalize()}.')
+        names.add_parser(name, help=question, description=f'{question[0].upper()}{question[1:]}.')
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser, speech: bool) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.model.bundle import version_key
+from kws_imu_ros.resources import share_path, write_whole
 
 if TYPE_CHECKING:
     from kws_imu_ros.lab.training.recipe import Recipe
@@ -52,17 +55,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='STAGE',
         help='stop after this stage, such as voice, voice_pruned or fusion; no bundle is written',
     )
+    parser.add_argument(
+        '--policy',
+        type=Path,
+        help='the policy that the robot will have: which words stop and what gestures mean; '
+        'default: the installed one',
+    )
     parser.add_argument('--version', help='version of the bundle; default: that of the recipe')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, quantize, evaluate on validation people and write the bundle; return 0."""
+    print('train: starting TensorFlow', file=sys.stderr, flush=True)
     from kws_imu_ros.lab.training.recipe import load_recipe
+    from kws_imu_ros.lab.training.stages import last_stage
+    from kws_imu_ros.lab.training.vocabulary import check_vocabulary
     from kws_imu_ros.lab.training.work_folder import hold
-    from kws_imu_ros.model.bundle import version_key
-    from kws_imu_ros.resources import share_path
 
     recipe = load_recipe(args.recipe or share_path('config', 'training', 'release.yaml'))
+    recipe, policy = check_vocabulary(recipe, args.policy or share_path('config', 'policy.yaml'))
+    if args.until:
+        last_stage(recipe, args.until)
     version = args.version or recipe.version
     if version_key(version) is None:
         raise KwsImuError(f'{version!r} is not a version; give three numbers such as 1.2.0.')
@@ -78,67 +91,56 @@ def run(args: argparse.Namespace) -> int:
         )
     work = args.work or Path('runs', 'train', recipe.name)
     with hold(work):
-        return _train(args, recipe, version, work)
+        return _train(args, version, recipe, policy, work)
 
 
-def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -> int:
-    from kws_imu_ros.decision.table import load_table
+def _train(args: argparse.Namespace, version: str, recipe: Recipe, policy: str, work: Path) -> int:
+    """Run the recipe in a work folder that is held; policy: text of the robot's."""
+    from kws_imu_ros.decision.table import parse_table
     from kws_imu_ros.lab.evaluation.sections import Given, evaluate
+    from kws_imu_ros.lab.training.data import Folders, check_folders, load_training_data
     from kws_imu_ros.lab.training.release import (
+        TrainingRun,
         bundle_of,
-        load_training_data,
         metrics_of,
         model_card,
-        quantize_network,
-        train_network,
         voice_thresholds,
     )
-    from kws_imu_ros.lab.training.stages import StageReached, StageRunner, last_stage
+    from kws_imu_ros.lab.training.stages import StageReached, Stages
     from kws_imu_ros.model.bundle import write_bundle
-    from kws_imu_ros.resources import share_path
 
-    if args.until:
-        last_stage(recipe, args.until)
     cache = work / 'decoded_audio'
-    data = load_training_data(
-        recipe, args.speech, args.gestures, args.activities, cache, args.running_speech
-    )
+    folders = Folders(args.speech, args.gestures, args.activities, args.running_speech, cache)
+    check_folders(recipe, folders)
+    print(f'train: reading the recordings in {folders.speech}', file=sys.stderr, flush=True)
+    table = parse_table(policy, str(args.policy or 'The policy'))
+    stages = Stages(recipe, work, args.until)
+    data = load_training_data(recipe, folders)
     try:
-        runner = StageRunner(recipe, data, work, args.until)
-        network = train_network(runner)
-        int8 = quantize_network(runner, network)
+        run = TrainingRun(recipe, table, data, stages)
+        int8 = run.quantize(run.train())
     except StageReached as reached:
         print(f'stopped after {reached}; its weights are in {work}')
         return 0
-    folders = {
-        '--speech': args.speech, '--gestures': args.gestures, '--activities': args.activities,
-        '--streams': args.streams,
-    }  # fmt: skip
-    # Where the folders lie is nobody's business but this machine's.
-    options = ' '.join(f'{option} {option[2:].upper()}' for option, path in folders.items() if path)
+    told = _told_options(args, recipe)
     recipe_name = args.recipe.name if args.recipe else 'release.yaml'
-    training_command = f'kws-imu train --recipe {shlex.quote(recipe_name)} {options}'
+    training_command = f'kws-imu train --recipe {shlex.quote(recipe_name)} {told}'
     if args.running_speech:
         training_command += ' --running-speech RUNNING_SPEECH'
     model = shlex.quote(f'{recipe.name}/{version}')
-    command = f'kws-imu evaluate --model {model} {options} --float float32.tflite'
+    command = f'kws-imu evaluate --model {model} {told} --float float32.tflite'
     command += ' --split validation --json'
     gestures = [label for label in recipe.gesture_labels if label != 'none']
     thresholds = {'gesture': dict.fromkeys(gestures, recipe.gesture_threshold)}
     if args.streams:
-        thresholds['voice'] = voice_thresholds(
-            runner,
-            bundle_of(runner, int8, version, training_command, {}),
-            args.speech,
-            args.streams,
-            cache,
-        )
+        bundle = bundle_of(run, int8, version, training_command, {})
+        thresholds['voice'] = voice_thresholds(run, bundle, policy, folders, args.streams)
     if args.until:
         print(f'stopped after thresholds; they are in {work}')
         return 0
     results = evaluate(
-        bundle_of(runner, int8, version, training_command, {}, thresholds),
-        load_table(share_path('config', 'policy.yaml')),
+        bundle_of(run, int8, version, training_command, {}, thresholds),
+        table,
         Given(
             speech=args.speech,
             gestures=args.gestures,
@@ -149,7 +151,7 @@ def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -
         ),
     )
     bundle = bundle_of(
-        runner, int8, version, training_command, metrics_of(results, command), thresholds
+        run, int8, version, training_command, metrics_of(results, command), thresholds
     )
     card = model_card(bundle, results, command, data.running_speech)
     bundle = write_bundle(args.output, bundle, card)
@@ -157,7 +159,30 @@ def _train(args: argparse.Namespace, recipe: Recipe, version: str, work: Path) -
         accuracy = results[section].get('balanced_accuracy' if section == 'gesture' else 'accuracy')
         print(f'{section}: {accuracy:.4f}' if accuracy is not None else f'{section}: no pairs')
     print(f'{bundle.path}: {bundle.manifest.bytes} bytes')
+    _tell_how_to_run(args, recipe, policy, args.output / recipe.name / version)
     return 0
+
+
+def _told_options(args: argparse.Namespace, recipe: Recipe) -> str:
+    """Return the folders as options: where they lie is nobody's business but this machine's."""
+    folders = {
+        '--speech': args.speech, '--gestures': args.gestures, '--activities': args.activities,
+        '--streams': args.streams, '--policy': args.policy,
+    }  # fmt: skip
+    return ' '.join(f'{option} {option[2:].upper()}' for option, path in folders.items() if path)
+
+
+def _tell_how_to_run(args: argparse.Namespace, recipe: Recipe, policy: str, folder: Path) -> None:
+    """Say which policy goes with a vocabulary of one's own; write it where it was made here."""
+    path = args.policy
+    if recipe.stop_word is not None:
+        path = folder.with_name(f'policy-{folder.name}.yaml')
+        write_whole(path, policy)
+    if path is not None:
+        print(
+            f'run it with: kws-imu run --model {folder} --policy {path} --motion YOUR_MOTION.yaml'
+        )
+        print(f'where the motion table knows: {", ".join(recipe.intent_labels[:-1])}')
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import tf_keras
-
 from kws_imu_ros.errors import KwsImuError
+
+from kws_imu_ros.lab.architectures.framework import tf_keras  # isort: skip (before all others)
 from kws_imu_ros.lab.architectures.config import ArchitectureConfig
 from kws_imu_ros.lab.architectures.gesture import imu_conv1d
 from kws_imu_ros.lab.architectures.voice import (

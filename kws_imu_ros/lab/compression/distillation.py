@@ -8,9 +8,11 @@ so no model needs to give up its last layer to teach.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from kws_imu_ros.lab.compression.quantization import tf
+from kws_imu_ros.lab.compression.quantization import tf, tf_keras
 
 # Posteriors below this carry no knowledge, only the rounding of float32.
 SMALLEST_POSTERIOR = 1e-7
@@ -35,3 +37,18 @@ def soft_loss(
     log_wanted = tf.nn.log_softmax(teacher_logits / temperature)
     log_found = tf.nn.log_softmax(to_logits(student_posteriors) / temperature)
     return temperature**2 * tf.reduce_sum(wanted * (log_wanted - log_found), axis=-1)
+
+
+def ensemble_logits(
+    teachers: Sequence[tf_keras.Model], inputs: tf.Tensor, temperature: float
+) -> tf.Tensor:
+    """
+    Return logits (n, classes) whose softmax at `temperature` is the mean of the teachers'.
+
+    Softened posteriors are averaged, not logits, so that a member that is sure counts as one.
+    """
+    logits = [teacher(inputs, training=False) for teacher in teachers]
+    if len(logits) == 1:
+        return logits[0]
+    mean = tf.add_n([tf.nn.softmax(z / temperature) for z in logits]) / len(logits)
+    return temperature * tf.math.log(mean + 1e-9)

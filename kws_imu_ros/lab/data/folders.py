@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def survey_speech(directory: Path, labels: Sequence[str] = ()) -> SpeechFolder:
     clips, missing = _assign(directory, sounds, findings)
     words = Counter(clip.word for clip in clips if clip.word not in READY_MADE)
     findings += _judge_classes(directory, words)
-    findings += likely_mistakes(directory, [f.name for f in sounds], labels)
+    findings += likely_mistakes(directory, [_label(f) for f in sounds], labels)
     return SpeechFolder(directory, tuple(clips), tuple(noise), missing, tuple(findings))
 
 
@@ -174,7 +175,7 @@ def survey_gestures(directory: Path, labels: Sequence[str] = ()) -> GestureFolde
             )
         takes += own
     findings += _judge_classes(directory, Counter(take.gesture for take in takes))
-    findings += likely_mistakes(directory, [folder.name for folder in folders], labels)
+    findings += likely_mistakes(directory, [_label(folder) for folder in folders], labels)
     return GestureFolder(directory, tuple(takes), tuple(findings))
 
 
@@ -242,7 +243,7 @@ def _assign(
                 official.split_of(folder.name, path.name) if official else split_of_speaker(speaker)
             )
             sides[speaker].add(split)
-            clips.append(Clip(folder.name, path, split, speaker))
+            clips.append(Clip(_label(folder), path, split, speaker))
     for speaker in sorted(speaker for speaker, splits in sides.items() if len(splits) > 1):
         where = ' and '.join(sorted(sides[speaker]))
         detail = f'{speaker} is in {where}; name all clips of a person in one list'
@@ -317,7 +318,7 @@ def _takes_of(folder: Path, findings: list[Finding]) -> Iterator[Take]:
                 findings.append(_finding('unread', path, 'folders in here are not looked into'))
             elif _is_gesture(path):
                 subject = int(match[1])
-                yield Take(folder.name, subject, path, gesture_split(subject))
+                yield Take(_label(folder), subject, path, gesture_split(subject))
             else:
                 strangers[path.suffix.lower()].append(path)
         findings += _strangers(strangers, 'give .csv or .csv.gz')
@@ -340,6 +341,11 @@ def _judge_classes(directory: Path, counts: Counter[str]) -> Iterator[Finding]:
         if count < FEW:
             times = 'one recording' if count == 1 else f'{count} recordings'
             yield _finding('too few', directory / name, f'{times}; at least {FEW} are needed')
+
+
+def _label(folder: Path) -> str:
+    """Return what a folder is of: its name in composed Unicode, which some systems take apart."""
+    return unicodedata.normalize('NFC', folder.name)
 
 
 def _is_sound(path: Path) -> bool:

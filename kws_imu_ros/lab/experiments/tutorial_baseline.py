@@ -46,7 +46,7 @@ from kws_imu_ros.lab.training.loop import (
 )
 from kws_imu_ros.lab.training.recipe import fingerprint
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
-from kws_imu_ros.lab.training.stages import fused_intent
+from kws_imu_ros.lab.training.vocabulary import Meanings
 from kws_imu_ros.model.bundle import HEADS, Bundle, find_bundle, load_bundle
 from kws_imu_ros.model.imu_scaling import IMU_PARAMETERS, imu_divisors
 from kws_imu_ros.model.interpreter import Interpreter
@@ -243,7 +243,7 @@ class TutorialBaseline:
             audio, words = speech.audio(size, rng)
             windows, swipes = motion.batch(size, rng)
             intents = [
-                INTENT_LABELS.index(fused_intent(VOICE_LABELS[word], GESTURE_LABELS[swipe]))
+                INTENT_LABELS.index(Meanings().intent(VOICE_LABELS[word], GESTURE_LABELS[swipe]))
                 for word, swipe in zip(words, swipes, strict=True)
             ]
             return audio, windows, words, swipes, np.array(intents, np.int64)

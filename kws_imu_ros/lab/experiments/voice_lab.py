@@ -19,10 +19,10 @@ from kws_imu_ros.lab.compression import quantization
 from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
 from kws_imu_ros.lab.data.vocabulary import VOICE_LABELS
 from kws_imu_ros.lab.evaluation.words import voice_clips
+from kws_imu_ros.lab.training.branches import branch_loss
 from kws_imu_ros.lab.training.loop import MakeBatch, Schedule, fit, tf, tf_keras, train_once
 from kws_imu_ros.lab.training.recipe import DistillationRecipe, fingerprint
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation, SpeechBatches
-from kws_imu_ros.lab.training.stages import branch_loss
 from kws_imu_ros.lab.training.work_folder import hold
 from kws_imu_ros.model.signature_runner import read_signature, run_signature
 from kws_imu_ros.resources import replacing

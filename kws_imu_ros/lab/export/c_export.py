@@ -285,6 +285,11 @@ def _macro(name: str) -> str:
     return re.sub(r'[^A-Za-z0-9]', '_', name).upper()
 
 
+def _label_macro(label: str, labels: Sequence[str]) -> str:
+    """Return a label as it is written in macros; by its index where C has no letters for it."""
+    return _macro(label) if label.isascii() else f'LABEL_{labels.index(label)}'
+
+
 def _number(value: float) -> str:
     """Return a float constant of C that gives the same float again."""
     text = f'{value:.9g}'
@@ -356,7 +361,8 @@ def _header(
             lines += ['', '/* Posteriors above which a label counts, 0 to 1. */']
             for head, values in manifest.thresholds.items():
                 for label, value in values.items():
-                    macro = f'{prefix}_THRESHOLD_{_macro(head)}_{_macro(label)}'
+                    name_of_label = _label_macro(label, manifest.labels[head])
+                    macro = f'{prefix}_THRESHOLD_{_macro(head)}_{name_of_label}'
                     lines.append(f'#define {macro} {_number(value)}')
     lines += ['', '#ifdef __cplusplus', '}', '#endif', '', f'#endif /* {prefix}_MODEL_H_ */', '']
     return '\n'.join(lines)

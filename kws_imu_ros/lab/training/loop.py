@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shutil
 import sys
@@ -13,16 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-
 import numpy as np
-import tensorflow as tf
-import tf_keras
 
 from kws_imu_ros.console.progress import make_progress
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.architectures.complexity import count
+from kws_imu_ros.lab.architectures.framework import tf, tf_keras
 
 Batch = tuple[np.ndarray, ...]
 MakeBatch = Callable[[int, np.random.Generator], Batch]
@@ -48,6 +43,21 @@ class Schedule:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     last_rate: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, low, high in (
+            ('steps', 1, 10_000_000),
+            ('batch', 1, 100_000),
+            ('learning_rate', 1e-9, 10.0),
+            ('warmup', 0.0, 1.0),
+            ('weight_decay', 0.0, 1.0),
+            ('label_smoothing', 0.0, 0.99),
+            ('last_rate', 0.0, 1.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise KwsImuError(f'{name} is {value:g}; it must be from {low:g} to {high:g}.')
 
 
 def fit(

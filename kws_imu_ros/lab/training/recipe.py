@@ -169,6 +169,16 @@ class FusionRecipe:
     schedule: Schedule
     snr_db: tuple[float, float] = (-3.0, 25.0)
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.width < 1:
+            raise KwsImuError(f'width is {self.width}; the head needs at least 1 channel.')
+        for name in ('voice_dropout', 'gesture_dropout'):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise KwsImuError(
+                    f'{name} is {getattr(self, name):g}; it must be at least 0 and below 1.'
+                )
+
 
 @dataclass(frozen=True)
 class QuantizeRecipe:
@@ -185,6 +195,8 @@ class QuantizeRecipe:
 
     def __post_init__(self) -> None:
         """Check the mode and what it needs."""
+        if self.calibration_pairs < 1:
+            raise KwsImuError('calibration_pairs is 0; int8 needs at least 1.')
         if self.mode not in QUANTIZE_MODES:
             raise KwsImuError(
                 f'mode is {self.mode!r}, which is unknown; choose from {", ".join(QUANTIZE_MODES)}.'
@@ -220,6 +232,8 @@ class Recipe:
     A whole recipe; see the module.
 
     gesture_threshold: smoothed posterior from which a gesture acts without a word, for the bundle.
+    intent_labels: left out, what words and gestures mean by the policy. stop_word: the word that
+    stops the robot, where that is none of the policy's.
     """
 
     name: str
@@ -242,7 +256,15 @@ class Recipe:
     gesture_threshold: float = 0.7
     voice_labels: tuple[str, ...] = VOICE_LABELS
     gesture_labels: tuple[str, ...] = GESTURE_LABELS
-    intent_labels: tuple[str, ...] = INTENT_LABELS
+    intent_labels: tuple[str, ...] = ()
+    stop_word: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what a bundle would refuse at the end."""
+        if not 0.0 <= self.gesture_threshold <= 1.0:
+            raise KwsImuError(
+                f'gesture_threshold is {self.gesture_threshold:g}; it must be from 0 to 1.'
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON data, for the manifest."""

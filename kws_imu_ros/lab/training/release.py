@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kws_imu_ros.console.progress import make_progress
+from kws_imu_ros.decision.table import PolicyTable
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression.quantization import (
     calibration_from_arrays,
@@ -19,16 +20,19 @@ from kws_imu_ros.lab.compression.quantization import (
     to_int8,
     to_int8_aware,
 )
-from kws_imu_ros.lab.data.activity_data import activities_digest, load_activities
-from kws_imu_ros.lab.data.gesture_data import gestures_digest, load_gestures
-from kws_imu_ros.lab.data.running_speech import RunningSpeech, load_running_speech
+from kws_imu_ros.lab.data.running_speech import RunningSpeech
 from kws_imu_ros.lab.data.running_speech_fetch import credit_running_speech
-from kws_imu_ros.lab.data.speech_data import load_noise, load_speech
+from kws_imu_ros.lab.data.speech_data import load_speech
 from kws_imu_ros.lab.evaluation.complexity import count_tflite
-from kws_imu_ros.lab.training.loop import tf_keras
+from kws_imu_ros.lab.evaluation.streaming import list_streams, practical_thresholds, voice_peaks
+from kws_imu_ros.lab.training.branches import Branch
+from kws_imu_ros.lab.training.data import Folders, Senses, TrainingData
+from kws_imu_ros.lab.training.fusion import Pairs, train_aware, train_fusion
 from kws_imu_ros.lab.training.recipe import Recipe, fingerprint
-from kws_imu_ros.lab.training.stages import StageRunner, TrainingData
+from kws_imu_ros.lab.training.stages import Finished, Stages
+from kws_imu_ros.lab.training.vocabulary import Meanings, meanings_of
 from kws_imu_ros.model.bundle import Bundle, DataSource, Metric, make_bundle
+from kws_imu_ros.model.interpreter import Interpreter
 from kws_imu_ros.resources import write_whole
 
 SPLIT_RULES = {
@@ -39,147 +43,116 @@ SPLIT_RULES = {
 }
 
 
-def load_training_data(
-    recipe: Recipe,
-    speech: Path,
-    gestures: Path,
-    activities: Path | None,
-    cache: Path | None,
-    running_speech: Path | None = None,
-) -> TrainingData:
+class TrainingRun:
     """
-    Load the training people of all folders.
+    One recipe on one set of data in one work folder: from the branches to the int8 network.
 
-    cache: folder for decoded audio, None for none. running_speech: folder of ordinary speech
-    without commands, all of it for training.
+    table: the policy that the robot will have.
 
     Raises:
-        KwsImuError: a folder is missing, empty or lacks a class.
+        KwsImuError: a pruning budget of the recipe cannot be met.
 
     """
-    with make_progress() as progress:
-        task = progress.add_task('reading speech', total=None, note='')
-        clips = load_speech(
-            speech,
-            'training',
-            recipe.voice_labels,
-            cache,
-            lambda done, total: progress.update(task, completed=done, total=total),
+
+    def __init__(
+        self, recipe: Recipe, table: PolicyTable, data: TrainingData, stages: Stages
+    ) -> None:
+        self.recipe, self.table, self.data, self._stages = recipe, table, data, stages
+        self.senses = Senses(recipe, data)
+        self._meanings = meanings_of(table)
+        self._pairs = Pairs(recipe, self.senses, self._meanings)
+        self._voice = Branch(self.senses.voice, stages, recipe.fold)
+        self._gesture = Branch(self.senses.gesture, stages, recipe.fold)
+        if recipe.quantize.mode == 'qat' and (
+            self._voice.keeps_groups or self._gesture.keeps_groups
+        ):
+            raise KwsImuError(
+                "The recipe's quantize mode is 'qat', which cannot train group normalization; add "
+                "a section 'fold', or give the branches {norm: batch}."
+            )
+
+    @property
+    def work(self) -> Path:
+        """Return the work folder."""
+        return self._stages.work
+
+    def train(self) -> Finished:
+        """Run all training stages; return the float network with posteriors as outputs."""
+        voice, gesture = self._voice.finish(), self._gesture.finish()
+        inputs = [*self.senses.voice.inputs, *self.senses.gesture.inputs]
+        # The shipped policy's meanings do not count, so that they spoil no finished stage.
+        if self._meanings != Meanings():
+            inputs.append(self._meanings)
+        return train_fusion(self.recipe, self._stages, self._pairs, voice, gesture, inputs)
+
+    def quantize(self, network: Finished) -> bytes:
+        """
+        Return the network as full int8 `.tflite`, after training or trained for it.
+
+        Ranges come from training pairs. It is kept in the work folder as `int8.tflite`, beside it
+        the network as `float32.tflite`; nothing is made again while the network is the same.
+        """
+        recipe, work = self.recipe, self.work
+        aware = None
+        if recipe.quantize.mode == 'qat' and recipe.quantize.schedule is not None:
+            aware = train_aware(recipe.quantize.schedule, self._stages, self._pairs, network)
+        trained = (aware or network).fingerprint
+        wanted = fingerprint('quantize', recipe.quantize.calibration_pairs, recipe.seed, trained)
+
+        def make() -> str:
+            print(f'quantize: full int8, {recipe.quantize.mode}', file=sys.stderr)
+            write_whole(work / 'float32.tflite', to_float32(network.model))
+            int8 = to_int8_aware(aware.model) if aware else self._calibrated(network)
+            write_whole(work / 'int8.tflite', int8)
+            return hashlib.sha256(int8).hexdigest()
+
+        digest = once(work / 'quantize.json', 'quantize', wanted, make)
+        try:
+            int8 = (work / 'int8.tflite').read_bytes()
+        except OSError:
+            int8 = b''
+        if hashlib.sha256(int8).hexdigest() != digest:
+            (work / 'quantize.json').unlink(missing_ok=True)
+            raise KwsImuError(
+                f'{work / "int8.tflite"} is missing or damaged; run again to make it.'
+            )
+        size = count_tflite(int8)
+        print(
+            f'quantize: {size.parameters} parameters, {size.macs} MACs, {len(int8)} bytes',
+            file=sys.stderr,
         )
-        noise = load_noise(speech, 'training')
-        talk = None
-        if running_speech:
-            task = progress.add_task('reading running speech', total=None, note='')
-            talk = load_running_speech(
-                running_speech,
-                cache,
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
-        task = progress.add_task('reading motion', total=None, note='')
-        recordings = load_gestures(gestures, 'training', recipe.gesture_labels)
-        everyday = load_activities(activities, 'training') if activities else []
-    present = {r.gesture for r in recordings}
-    missing = [g for g in recipe.gesture_labels if g != 'none' and g not in present]
-    if missing:
-        raise KwsImuError(
-            f'{gestures} has no training recordings of {", ".join(missing)}; add them or take the '
-            f'gesture out of the recipe.'
+        self._stages.reached('quantize')
+        return int8
+
+    def _calibrated(self, network: Finished) -> bytes:
+        """Return the network in int8 with ranges taken from training pairs."""
+        recipe = self.recipe
+        log_mel, window, _ = self._pairs.batch(
+            recipe.quantize.calibration_pairs, np.random.default_rng(recipe.seed)
         )
-    digests = {'speech': clips.digest, 'gestures': gestures_digest(recordings)}
-    if everyday:
-        digests['activities'] = activities_digest(everyday)
-    hours = ''
-    if talk:
-        digests['running_speech'] = talk.digest
-        hours = f', {talk.hours:.2f} h of running speech'
-    print(
-        f'training data: {len(clips.labels)} words, {len(recordings)} gestures, '
-        f'{len(everyday)} activity recordings{hours}',
-        file=sys.stderr,
-    )
-    return TrainingData(
-        clips,
-        noise,
-        recordings,
-        everyday,
-        digests,
-        talk,
-    )
-
-
-def train_network(runner: StageRunner) -> tf_keras.Model:
-    """Run all training stages; return the float network with posteriors as outputs."""
-    voice, gesture = runner.branch(runner.voice), runner.branch(runner.gesture)
-    return runner.fusion(voice, gesture)
-
-
-def quantize_network(runner: StageRunner, network: tf_keras.Model) -> bytes:
-    """
-    Return the network as full int8 `.tflite`, after training or trained for it.
-
-    Ranges come from training pairs. It is kept in the work folder as `int8.tflite`, beside it the
-    network as `float32.tflite`; nothing is made again while the network is the same.
-    """
-    recipe, work = runner.recipe, runner.work
-    aware = runner.quantization_aware(network) if recipe.quantize.mode == 'qat' else None
-    trained = runner.prints['quantize_aware' if aware else 'fusion']
-    wanted = fingerprint('quantize', recipe.quantize.calibration_pairs, recipe.seed, trained)
-
-    def make() -> str:
-        print(f'quantize: full int8, {recipe.quantize.mode}', file=sys.stderr)
-        write_whole(work / 'float32.tflite', to_float32(network))
-        if aware:
-            int8 = to_int8_aware(aware)
-        else:
-            log_mel, window, _ = runner.pairs(
-                recipe.quantize.calibration_pairs, np.random.default_rng(recipe.seed)
-            )
-            calibration = calibration_from_arrays(
-                {'log_mel': log_mel, 'imu': window}, samples=len(log_mel), seed=recipe.seed
-            )
-            int8 = to_int8(network, calibration)
-        write_whole(work / 'int8.tflite', int8)
-        return hashlib.sha256(int8).hexdigest()
-
-    digest = once(work / 'quantize.json', 'quantize', wanted, make)
-    try:
-        int8 = (work / 'int8.tflite').read_bytes()
-    except OSError:
-        int8 = b''
-    if hashlib.sha256(int8).hexdigest() != digest:
-        (work / 'quantize.json').unlink(missing_ok=True)
-        raise KwsImuError(f'{work / "int8.tflite"} is missing or damaged; run again to make it.')
-    size = count_tflite(int8)
-    print(
-        f'quantize: {size.parameters} parameters, {size.macs} MACs, {len(int8)} bytes',
-        file=sys.stderr,
-    )
-    runner.reached('quantize')
-    return int8
+        calibration = calibration_from_arrays(
+            {'log_mel': log_mel, 'imu': window}, samples=len(log_mel), seed=recipe.seed
+        )
+        return to_int8(network.model, calibration)
 
 
 def voice_thresholds(
-    runner: StageRunner, bundle: Bundle, speech: Path, streams: Path, cache: Path | None
+    run: TrainingRun, bundle: Bundle, policy: str, folders: Folders, streams: Path
 ) -> dict[str, float]:
     """
     Return thresholds of the words, chosen over long audio with validation people.
 
-    They are chosen anew only when the network, the recordings or the policy changed.
+    They are chosen anew only when the network, the recordings or the policy (its text) changed.
     """
-    from kws_imu_ros.decision.table import load_table
-    from kws_imu_ros.lab.evaluation.streaming import list_streams, practical_thresholds, voice_peaks
-    from kws_imu_ros.model.interpreter import Interpreter
-    from kws_imu_ros.resources import share_path
-
-    recipe, policy = runner.recipe.thresholds, share_path('config', 'policy.yaml')
-    validation = load_speech(speech, 'validation', runner.recipe.voice_labels, cache)
+    recipe = run.recipe.thresholds
+    validation = load_speech(folders.speech, 'validation', run.recipe.voice_labels, folders.cache)
     wanted = fingerprint(
         'thresholds',
         recipe,
         hashlib.sha256(bundle.model_bytes).hexdigest(),
         validation.digest,
         [hashlib.sha256(path.read_bytes()).hexdigest() for path in list_streams(streams)],
-        policy.read_text(),
+        policy,
     )
 
     def make() -> dict[str, float]:
@@ -187,16 +160,16 @@ def voice_thresholds(
             task = progress.add_task('thresholds over long audio', total=None, note='')
             peaks = voice_peaks(
                 Interpreter(bundle),
-                load_table(policy),
-                speech,
+                run.table,
+                folders.speech,
                 streams,
                 'validation',
-                cache,
+                folders.cache,
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
         return practical_thresholds(peaks, recipe.false_accepts_per_hour, recipe.most_rejects)
 
-    return once(runner.work / 'thresholds.json', 'thresholds', wanted, make)
+    return once(run.work / 'thresholds.json', 'thresholds', wanted, make)
 
 
 def once(record: Path, stage: str, wanted: str, make: Callable[[], Any]) -> Any:
@@ -214,7 +187,7 @@ def once(record: Path, stage: str, wanted: str, make: Callable[[], Any]) -> Any:
 
 
 def bundle_of(
-    runner: StageRunner,
+    run: TrainingRun,
     model_bytes: bytes,
     version: str,
     command: str,
@@ -230,7 +203,7 @@ def bundle_of(
         KwsImuError: model and manifest do not fit.
 
     """
-    recipe, data = runner.recipe, runner.data
+    recipe, data = run.recipe, run.data
     counts = {
         'speech': len(data.speech.labels),
         'gestures': len(data.gestures),
@@ -252,8 +225,8 @@ def bundle_of(
         },
         recipe={'command': command, **recipe.to_json()},
         metrics=metrics,
-        front_end=runner.front_end,
-        imu=runner.imu,
+        front_end=run.senses.front_end,
+        imu=run.senses.imu,
         thresholds=thresholds,
     )
 

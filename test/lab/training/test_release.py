@@ -13,7 +13,7 @@ from kws_imu_ros.commands.main import main
 from kws_imu_ros.lab.architectures.complexity import count
 from kws_imu_ros.lab.evaluation.complexity import count_tflite
 from kws_imu_ros.lab.training.loop import tf_keras
-from kws_imu_ros.lab.training.stages import fused_intent
+from kws_imu_ros.lab.training.vocabulary import Meanings
 from kws_imu_ros.model.bundle import load_bundle
 from kws_imu_ros.model.tflite_file import read_tflite
 
@@ -171,7 +171,7 @@ def test_nothing_to_evaluate_is_said(capsys):
     ],
 )
 def test_what_word_and_gesture_mean_together(word, gesture, intent):
-    assert fused_intent(word, gesture) == intent
+    assert Meanings().intent(word, gesture) == intent
 
 
 STAGES = """
