@@ -54,16 +54,17 @@ class Meanings:
         Return what a word and a gesture mean together: the rule that the fusion head learns.
 
         A gesture corrects a voiced direction; other words stand as they are; a gesture alone has
-        its meaning, or stops, as a lowered hand does to people.
+        its meaning, or stops, as a lowered hand does to people. A gesture of which the policy says
+        nothing yet means its own name.
         """
         if word in self.stop_words:
             return self.stop_intent
         if word in (UNKNOWN, SILENCE):
             if gesture in self.stop_gestures:
                 return self.stop_intent
-            return self.gestures.get(gesture, NO_INTENT)
-        if word in self.directions:
-            return self.gestures.get(gesture, word)
+            return self.gestures.get(gesture, gesture)
+        if word in self.directions and gesture != NO_GESTURE:
+            return self.gestures.get(gesture, gesture)
         return word
 
     def intents(self, words: Sequence[str], gestures: Sequence[str]) -> tuple[str, ...]:

@@ -28,8 +28,11 @@ seed: 1
 voice:
   architecture: ds_cnn
   config: {{width: 0.25, norm: batch}}
-  schedule: {{steps: 120, batch: 32, learning_rate: 0.01}}
-gesture: {{architecture: imu_conv1d, config: {{width: 0.25}}, schedule: {{steps: 2, batch: 8}}}}
+  schedule: {{steps: 80, batch: 16, learning_rate: 0.015}}
+gesture:
+  architecture: imu_conv1d
+  config: {{width: 0.25, norm: batch}}
+  schedule: {{steps: 2, batch: 8}}
 fusion: {{width: 8, voice_dropout: 0.1, gesture_dropout: 0.1, schedule: {{steps: 2, batch: 8}}}}
 quantize: {{calibration_pairs: 16}}
 voice_labels: [{words}, unknown, silence]
