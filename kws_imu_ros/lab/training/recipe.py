@@ -22,7 +22,7 @@ from typing import Any
 from kws_imu_ros.configuration.section import Section, load_yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.compression.pruning import BUDGETS, CRITERIA
-from kws_imu_ros.lab.data.vocabulary import GESTURE_LABELS, INTENT_LABELS, VOICE_LABELS
+from kws_imu_ros.lab.data.vocabulary import GESTURE_LABELS, VOICE_LABELS
 from kws_imu_ros.lab.training.imu_augmentation import ImuAugmentation
 from kws_imu_ros.lab.training.loop import Schedule
 from kws_imu_ros.lab.training.speech_augmentation import SpeechAugmentation

@@ -13,9 +13,9 @@ pytest.importorskip('tensorflow', reason='the training extras are not installed'
 from kws_imu_ros.commands.main import main
 from kws_imu_ros.decision.table import load_table, parse_table
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.lab.data.vocabulary import INTENT_LABELS
 from kws_imu_ros.lab.training.recipe import (
     GESTURE_LABELS,
-    INTENT_LABELS,
     VOICE_LABELS,
     Recipe,
     load_recipe,
