@@ -19,6 +19,7 @@ from kws_imu_ros.benchmark.inference import measure_inference
 from kws_imu_ros.benchmark.machine import describe_machine
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.bundle import Bundle, find_bundle, load_bundle
+from kws_imu_ros.nodes.runtime.environment import prepare_environment
 from kws_imu_ros.resources import share_path, write_whole
 
 Part = Callable[[Bundle, argparse.Namespace], dict[str, Any]]
@@ -97,6 +98,8 @@ def _live(name: str) -> Part:
 
     def measure(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
         try:
+            # Before ROS is imported: some settings end the process in the import.
+            prepare_environment()
             graph = importlib.import_module('kws_imu_ros.benchmark.live_graph')
         except ModuleNotFoundError as error:
             return {'skipped': f'{error.name} is not installed'}

@@ -102,3 +102,36 @@ def test_it_imports_nothing_of_ros():
         env=dict(os.environ, PYTHONPATH=str(REPOSITORY)),
     )
     assert result.stdout.strip() == 'False', result.stderr
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ('run', '--no-record', '--no-terminal'),
+        ('replay', str(REPOSITORY / 'demo' / 'bag')),
+        ('benchmark', '--only', 'start_up'),
+    ],
+)
+def test_every_verb_that_starts_ros_looks_first(arguments, monkeypatch, capsys, tmp_path):
+    from kws_imu_ros.commands import main as cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('ROS_DOMAIN_ID', 'robot7')
+    assert cli.main(list(arguments)) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if 'kws-imu' in line)
+    assert "ROS_DOMAIN_ID is 'robot7'" in line
+
+
+def test_every_executable_looks_first(monkeypatch, capsys):
+    import signal
+
+    from kws_imu_ros.bringup import executables
+
+    # The executable takes Ctrl-C for itself.
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
+    monkeypatch.setenv('ROS_DOMAIN_ID', '300')
+    for name in ('robot', 'fusion', 'command', 'imu', 'microphone', 'replay', 'simulated_robot'):
+        with pytest.raises(SystemExit) as info:
+            getattr(executables, name)()
+        assert info.value.code == 2
+        assert "ROS_DOMAIN_ID is '300'" in capsys.readouterr().err
