@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kws_imu_ros.commands.main import main
 from kws_imu_ros.model.bundle import find_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,3 +69,24 @@ def test_an_activity_model_is_judged_without_tensorflow(tmp_path: Path):
         [sys.executable, '-c', code], capture_output=True, text=True, timeout=120, cwd=REPOSITORY
     )
     assert 'a.tflite takes' in result.stderr and 'tensorflow' not in result.stderr
+
+
+def test_help_keeps_the_case_of_names(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(['export', '--help'])
+    assert 'as C for TensorFlow Lite Micro' in capsys.readouterr().out
+
+
+def test_training_says_at_once_what_it_does_and_no_library_anything(tmp_path: Path):
+    pytest.importorskip('tensorflow', reason='the training extras are not installed')
+    arguments = ['train', '--recipe', 'none.yaml', '--speech', '.', '--gestures', '.']
+    result = subprocess.run(
+        [sys.executable, '-m', 'kws_imu_ros', *arguments, '--work', str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=REPOSITORY,
+    )
+    assert result.returncode == 2
+    first, last = result.stderr.splitlines()
+    assert first == 'train: starting TensorFlow' and 'none.yaml' in last

@@ -102,6 +102,9 @@ def test_the_command_prints_a_table_and_writes_json(bundle_directory, foreign, t
     args = parser.parse_args([*models, '--rounds', '2', '--json', str(target)])
     assert cli_compare.run(args) == 0
     printed = capsys.readouterr().out
+    # How well a bundle understands stands beside its speed; a file alone says nothing of it.
+    words = load_bundle(bundle_directory).manifest.metrics['voice_accuracy'].value
+    assert f'{words:.1%}' in printed
     assert 'digits' in printed and f'{foreign.stat().st_size:,}' in printed
     data = json.loads(target.read_text())
     assert data['kind'] == 'comparison'

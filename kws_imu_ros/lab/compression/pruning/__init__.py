@@ -1,6 +1,6 @@
 """Structured pruning: channels removed from the graph and a smaller dense model rebuilt."""
 
-from kws_imu_ros.lab.compression.pruning.coupling import Cost, Coupling, Dimension
+from kws_imu_ros.lab.compression.pruning.coupling import Cost, Coupling, PruningGroup
 from kws_imu_ros.lab.compression.pruning.importance import CRITERIA, Samples, cross_entropy, score
 from kws_imu_ros.lab.compression.pruning.scan import Scan, ScanRow, limited, scan
 from kws_imu_ros.lab.compression.pruning.schedule import Step, prune, prune_in_steps
@@ -17,7 +17,7 @@ __all__ = [
     'Budget',
     'Cost',
     'Coupling',
-    'Dimension',
+    'PruningGroup',
     'Samples',
     'Scan',
     'ScanRow',

@@ -101,7 +101,7 @@ class Slices:
 
 
 @dataclasses.dataclass(frozen=True)
-class Dimension:
+class PruningGroup:
     """
     A width of the network: units that are made by the same layers and can be removed one by one.
 
@@ -131,7 +131,7 @@ class Coupling:
     :param model: a functional Keras model without models inside.
 
     Attributes:
-        dimensions: tuple of Dimension that can be pruned.
+        dimensions: tuple of PruningGroup that can be pruned.
         frozen: layer name to the reason why none of its output channels can be removed.
         slices: every Slices of the model.
         unit_count: one more than the highest unit number.
@@ -685,7 +685,7 @@ class Coupling:
         for units in members.values():
             array = np.array(units)
             layers = tuple(name for name, made in makers.items() if np.isin(made, array).any())
-            dimensions.append(Dimension(layers[0], array, layers))
+            dimensions.append(PruningGroup(layers[0], array, layers))
         self.dimensions = tuple(dimensions)
         self._measure()
 

@@ -11,7 +11,7 @@ import tf_keras
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.architectures.normalization import GroupNormalization
-from kws_imu_ros.lab.compression.pruning.coupling import Coupling, Dimension
+from kws_imu_ros.lab.compression.pruning.coupling import Coupling, PruningGroup
 
 Loss = Callable[[object, object], tf.Tensor]
 
@@ -257,6 +257,6 @@ CRITERIA: dict[str, tuple[Callable[[Coupling, Samples], np.ndarray], bool, bool]
 }
 
 
-def weakest_first(dimension: Dimension, scores: np.ndarray) -> np.ndarray:
+def weakest_first(dimension: PruningGroup, scores: np.ndarray) -> np.ndarray:
     """Return the dimension's units, least important first, ties in order of their number."""
     return dimension.units[np.argsort(scores[dimension.units], kind='stable')]

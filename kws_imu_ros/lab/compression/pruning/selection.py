@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.compression.pruning.coupling import Coupling, Dimension
+from kws_imu_ros.lab.compression.pruning.coupling import Coupling, PruningGroup
 from kws_imu_ros.lab.compression.pruning.importance import weakest_first
 
 BUDGETS = ('macs', 'parameters', 'bytes')
@@ -165,7 +165,7 @@ def _cheapest(
     return removed
 
 
-def _blocks(dimension: Dimension, units: np.ndarray, multiple: int) -> list[np.ndarray]:
+def _blocks(dimension: PruningGroup, units: np.ndarray, multiple: int) -> list[np.ndarray]:
     """Cut the units of a dimension, weakest first, into blocks that leave multiples behind."""
     mine = units[np.isin(units, dimension.units)]
     first = dimension.units.size % multiple
