@@ -37,6 +37,10 @@ def as_user_error(error: BaseException) -> KwsImuError | None:
             )
         if error.errno in _FULL:
             return KwsImuError(f'What is to be written does not fit ({reason}); free some space.')
+        if error.errno == errno.EIO:
+            return KwsImuError(
+                f'A file or device failed while it was used ({reason}); check the disk and the path.'
+            )
         return None
     if isinstance(error, UnicodeEncodeError):
         return KwsImuError(

@@ -24,6 +24,7 @@ def error_of(function) -> BaseException:
         (lambda: Path('a' * 300).stat(), 'name too long'),
         (lambda: Path('/dev/null/x').read_text(), '/dev/null/x'),
         (lambda: Path('/dev/full').write_text('x'), 'no space left'),
+        (lambda: Path('/proc/self/mem').read_bytes(), 'input/output error'),
         (lambda: Path('/nowhere/a').rename('/nowhere/b'), '/nowhere/a and /nowhere/b'),
         (lambda: b'caf\xe9'.decode(), 'not UTF-8 (byte 0xe9'),
         (lambda: 'B\udcf6den'.encode(), 'B\\udcf6den is not UTF-8'),

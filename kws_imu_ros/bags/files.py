@@ -178,8 +178,15 @@ def refuse_ros_1(path: Path) -> None:
 
 
 def _start(path: Path) -> bytes:
-    with path.open('rb') as file:
-        return file.read(16)
+    try:
+        with path.open('rb') as file:
+            return file.read(16)
+    except OSError as error:
+        # Some, such as a failing disk's, name no file.
+        raise KwsImuError(
+            f'{printable(path)} cannot be read ({(error.strerror or str(error)).lower()}); check the '
+            'path, its permissions and the disk.'
+        ) from error
 
 
 def _is_storage_name(name: str) -> bool:
