@@ -39,7 +39,7 @@ def as_user_error(error: BaseException) -> KwsImuError | None:
             return KwsImuError(f'What is to be written does not fit ({reason}); free some space.')
         if error.errno == errno.EIO:
             return KwsImuError(
-                f'A file or device failed while it was used ({reason}); check the disk and the path.'
+                f'A file or device failed in use ({reason}); check the disk and the path.'
             )
         return None
     if isinstance(error, UnicodeEncodeError):

@@ -184,8 +184,8 @@ def _start(path: Path) -> bytes:
     except OSError as error:
         # Some, such as a failing disk's, name no file.
         raise KwsImuError(
-            f'{printable(path)} cannot be read ({(error.strerror or str(error)).lower()}); check the '
-            'path, its permissions and the disk.'
+            f'{printable(path)} cannot be read ({(error.strerror or str(error)).lower()}); check '
+            'the path, its permissions and the disk.'
         ) from error
 
 
