@@ -84,6 +84,11 @@ def find_files(path: Path) -> BagFiles:
     )
 
 
+def is_bag_file(path: Path) -> bool:
+    """Return whether a file is a bag's, by what it holds or, where that is lost, by its name."""
+    return path.is_file() and (path.name == METADATA or _is_storage(path))
+
+
 @contextlib.contextmanager
 def open_storages(path: Path, files: Sequence[Path]) -> Iterator[list[Storage]]:
     """
@@ -149,15 +154,14 @@ def _mode(path: Path) -> int:
 
 def _check_file(path: Path) -> None:
     """Refuse a file that is no storage; what it holds counts, not how it is called."""
-    start = _start(path)
-    if start.startswith((mcap_file.MAGIC, sqlite_file.MAGIC, ZSTD_MAGIC)) or _sidecars(path):
+    if _holds_messages(path):
         return
     refuse_ros_1(path)
-    if not _is_storage_name(path.name):
+    if not _is_storage(path):
         raise KwsImuError(
             f'{printable(path)} is not a rosbag2; give the folder of one or its .mcap or .db3 file.'
         )
-    if not start:
+    if not _start(path):
         raise KwsImuError(f'Bag {printable(path)} is an empty file; record it again.')
     raise damaged(path, DamagedFileError('it begins neither like MCAP nor like SQLite'))
 
@@ -175,6 +179,18 @@ def refuse_ros_1(path: Path) -> None:
             f'{printable(path)} is a bag of ROS 1, not a rosbag2; `rosbags-convert` makes one '
             'of it.'
         )
+
+
+def _is_storage(path: Path) -> bool:
+    """Return whether a file is to be a storage, though it may be damaged."""
+    return _holds_messages(path) or _is_storage_name(path.name)
+
+
+def _holds_messages(path: Path) -> bool:
+    start = _start(path)
+    return start.startswith((mcap_file.MAGIC, sqlite_file.MAGIC, ZSTD_MAGIC)) or bool(
+        _sidecars(path)
+    )
 
 
 def _start(path: Path) -> bytes:

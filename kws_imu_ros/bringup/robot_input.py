@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kws_imu_ros.audio.sound_file import SOUND_SUFFIXES, is_sound_file, what_it_is
-from kws_imu_ros.bags.files import refuse_ros_1
+from kws_imu_ros.bags.files import SUFFIXES, find_files, is_bag_file, refuse_ros_1
 from kws_imu_ros.errors import KwsImuError, printable
 from kws_imu_ros.resources import share_path, user_path
 
@@ -17,8 +17,6 @@ DEMO = 'demo'
 MICROPHONE = 'microphone'
 
 AUTO, NONE, SERIAL, MPU6050 = 'auto', 'none', 'serial', 'mpu6050'
-
-BAG_SUFFIXES = ('.mcap', '.db3')
 
 
 class InputKind(enum.Enum):
@@ -46,8 +44,8 @@ def parse_input(text: str) -> RobotInput:
     Tell a microphone, a sound file and a bag apart.
 
     Args:
-        text: 'demo', 'microphone', or the path of a wav, flac or ogg file, of a rosbag2 folder, or
-            of its mcap or db3 file.
+        text: 'demo', 'microphone', or the path of a sound file or of a bag: whatever `replay` takes
+            for one.
 
     Raises:
         KwsImuError: the text is none of them.
@@ -63,21 +61,17 @@ def parse_input(text: str) -> RobotInput:
             f'The input {printable(text)!r} is neither {DEMO!r} nor {MICROPHONE!r} nor an existing '
             'file or bag; check the path.'
         )
-    if path.is_dir():
-        if not (path / 'metadata.yaml').is_file():
-            raise KwsImuError(f'The folder {path} is not a rosbag2: it has no metadata.yaml.')
-        return RobotInput(InputKind.BAG, path)
-    suffix = path.suffix.lower()
-    if suffix in BAG_SUFFIXES:
+    if path.is_dir() or is_bag_file(path):
+        find_files(path)  # It says what is wrong with a bag.
         return RobotInput(InputKind.BAG, path)
     # What is called a sound but is none gets the sentence of those who read it.
-    if suffix in SOUND_SUFFIXES or is_sound_file(path):
+    if path.suffix.lower() in SOUND_SUFFIXES or is_sound_file(path):
         return RobotInput(InputKind.FILE, path)
     refuse_ros_1(path)
     what = what_it_is(path)
     raise KwsImuError(
         f'The input {path} is neither a sound file (such as {", ".join(SOUND_SUFFIXES[:3])}) nor a '
-        f'bag ({", ".join(BAG_SUFFIXES)} or its folder)' + (f': it is {what}.' if what else '.')
+        f'bag ({", ".join(SUFFIXES)} or its folder)' + (f': it is {what}.' if what else '.')
     )
 
 

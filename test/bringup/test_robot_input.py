@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from kws_imu_ros.bags.files import find_files
 from kws_imu_ros.bringup.robot_input import InputKind, RobotInput, imu_parameters, parse_input
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.resources import share_path
 
 MICROPHONE_INPUT = RobotInput(InputKind.MICROPHONE)
 
@@ -15,15 +18,8 @@ MICROPHONE_INPUT = RobotInput(InputKind.MICROPHONE)
 def test_the_kinds_of_input(tmp_path: Path):
     sound = tmp_path / 'talk.FLAC'
     sound.touch()
-    bag = tmp_path / 'bag'
-    bag.mkdir()
-    (bag / 'metadata.yaml').touch()
-    mcap = tmp_path / 'talk.mcap'
-    mcap.touch()
     assert parse_input('microphone') == MICROPHONE_INPUT
     assert parse_input(str(sound)) == RobotInput(InputKind.FILE, sound)
-    assert parse_input(str(bag)) == RobotInput(InputKind.BAG, bag)
-    assert parse_input(str(mcap)) == RobotInput(InputKind.BAG, mcap)
     demo = parse_input('demo')
     assert demo.kind is InputKind.BAG
     assert (demo.path / 'metadata.yaml').is_file()
@@ -35,11 +31,39 @@ def test_what_is_no_input_gives_one_sentence(tmp_path: Path):
     for value, sentence in (
         ('', 'empty path'),
         ('micro', "'micro' is neither"),
-        (str(tmp_path), 'has no metadata.yaml'),
+        (str(tmp_path), 'is not a rosbag2: it has no .mcap or .db3 file'),
         (str(text), 'neither a sound file'),
     ):
         with pytest.raises(KwsImuError, match=sentence):
             parse_input(value)
+
+
+@pytest.mark.parametrize('name', ['bag', 'bag/metadata.yaml', 'bag/bag.mcap', 'words.dat'])
+def test_whatever_replay_takes_for_a_bag_is_one(tmp_path: Path, name: str):
+    shutil.copytree(share_path('demo', 'bag'), tmp_path / 'bag')
+    (recording,) = (tmp_path / 'bag').glob('*.mcap')
+    shutil.copy(recording, tmp_path / 'words.dat')
+    recording.rename(tmp_path / 'bag' / 'bag.mcap')
+    path = tmp_path / name
+    assert find_files(path).files
+    assert parse_input(str(path)) == RobotInput(InputKind.BAG, path)
+
+
+def test_a_bag_folder_without_metadata_is_one(tmp_path: Path):
+    (recording,) = share_path('demo', 'bag').glob('*.mcap')
+    shutil.copy(recording, tmp_path)
+    assert parse_input(str(tmp_path)) == RobotInput(InputKind.BAG, tmp_path)
+
+
+@pytest.mark.parametrize('content', [b'', b'no bag at all'])
+def test_what_replay_says_of_a_damaged_bag_is_said_of_an_input(tmp_path: Path, content: bytes):
+    path = tmp_path / 'talk.mcap'
+    path.write_bytes(content)
+    with pytest.raises(KwsImuError) as replay:
+        find_files(path)
+    with pytest.raises(KwsImuError) as run:
+        parse_input(str(path))
+    assert str(run.value) == str(replay.value)
 
 
 def test_the_kinds_of_imu(tmp_path: Path):
