@@ -59,6 +59,7 @@ def robot_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         imu=value('imu'),
         model=value('model'),
         simulate=is_true('simulate'),
+        use_sim_time=is_true('use_sim_time'),
     )
     robot = describe_robot(options)
     common = {'use_sim_time': is_true('use_sim_time')}
@@ -118,7 +119,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'use_sim_time',
                 default_value='false',
-                description='Take the time of stamps from /clock.',
+                description='Take the time of stamps from /clock. Demo and bags publish it, unless '
+                'simulate is false: then it is the business of the simulator.',
                 **boolean,
             ),
             DeclareLaunchArgument(

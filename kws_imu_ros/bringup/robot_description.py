@@ -41,6 +41,8 @@ class RobotOptions:
     simulate: whether the simulated robot takes part; False where a real base drives.
     keep_running: go on after the end of a bag or file instead of ending the process.
     namespace: of all nodes and topics, so that several robots fit into one domain.
+    use_sim_time: take the time from /clock. With a bag and the simulated robot nobody else can
+    give it, so the bag does; without, it is the simulator's.
     """
 
     input: str = DEMO
@@ -54,11 +56,13 @@ class RobotOptions:
     simulate: bool = True
     keep_running: bool = False
     namespace: str = ''
+    use_sim_time: bool = False
 
     def to_arguments(self) -> list[str]:
         """Return what `parse_options` reads: the command line of the executable `robot`."""
         arguments = ['--input', self.input, '--imu', self.imu]
         arguments += ['--simulate', str(self.simulate).lower(), '--model', self.model]
+        arguments += ['--use-sim-time'] if self.use_sim_time else []
         return [*arguments, *(['--keep-running'] if self.keep_running else [])]
 
 
@@ -136,8 +140,10 @@ def describe_robot(options: RobotOptions) -> RobotDescription:
     imu = imu_parameters(options.imu, source)
     nodes: list[NodeDescription] = []
 
+    time = {'use_sim_time': True} if options.use_sim_time else {}
+
     def add(name: str, overrides: Mapping[str, Any], **kwargs: Any) -> None:
-        given = {key: value for key, value in overrides.items() if value != ''}
+        given = {key: value for key, value in overrides.items() if value != ''} | time
         nodes.append(NodeDescription(name, given, namespace=options.namespace, **kwargs))
 
     add('fusion', {'model': options.model, 'policy_file': options.policy}, listens_on='audio')
@@ -149,7 +155,8 @@ def describe_robot(options: RobotOptions) -> RobotDescription:
         add('imu', imu, ending=Ending.IS_DONE_WITHOUT, is_sense=True)
     if source.kind is InputKind.BAG:
         topics = {'audio_topic': options.audio_topic, 'imu_topic': options.imu_topic}
-        bag = {'bag': str(source.path), **topics}
+        clock = {'publish_clock': True} if options.use_sim_time and options.simulate else {}
+        bag = {'bag': str(source.path), **topics, **clock}
         add('replay', bag, ending=Ending.ENDS_INPUT, is_sense=True)
     elif source.kind is InputKind.FILE:
         file = {'input': str(source.path)}
@@ -190,6 +197,11 @@ def parse_options(arguments: Sequence[str]) -> RobotOptions:
     )
     parser.add_argument(
         '--keep-running', action='store_true', help='do not end with the bag or file'
+    )
+    parser.add_argument(
+        '--use-sim-time',
+        action='store_true',
+        help='take the time from /clock; a bag publishes it, unless a simulator takes part',
     )
     return RobotOptions(**vars(parser.parse_args(arguments)))
 

@@ -74,6 +74,19 @@ def test_a_namespace_makes_room_for_a_second_robot():
     assert '__ns' not in ' '.join(describe_robot(RobotOptions()).nodes[0].command())
 
 
+def test_simulated_time_comes_from_the_bag_unless_a_simulator_takes_part(sound):
+    def overrides(**options) -> dict[str, dict]:
+        robot = describe_robot(RobotOptions(**options))
+        return {node.name: dict(node.overrides) for node in robot.nodes}
+
+    for name, values in overrides(use_sim_time=True).items():
+        assert values['use_sim_time'] is True
+        assert values.get('publish_clock', False) is (name == 'replay')
+    assert 'publish_clock' not in overrides(use_sim_time=True, simulate=False)['replay']
+    assert 'publish_clock' not in overrides()['replay']
+    assert 'use_sim_time' not in overrides(input=str(sound))['microphone']
+
+
 def test_the_command_line_of_a_node_keeps_texts_texts():
     (*_, microphone) = describe_robot(RobotOptions(input='microphone', device='3')).nodes
     command = microphone.command(['--ros-args', '--log-level', 'warn'])
@@ -95,7 +108,7 @@ def test_each_node_has_its_module_and_its_shipped_parameters():
     [
         RobotOptions(),
         RobotOptions(input='talk.wav', imu='serial', model='voice_gesture', simulate=False),
-        RobotOptions(keep_running=True),
+        RobotOptions(keep_running=True, use_sim_time=True),
     ],
 )
 def test_the_composed_robot_reads_the_command_line_that_it_is_given(options):
