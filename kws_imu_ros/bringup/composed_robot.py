@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(error, file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     names = configured_nodes(options)
-    sys.exit(run_nodes(robot.create, arguments, robot.finished, names))
+    sys.exit(run_nodes(robot.create, arguments, robot.finished, names, options.namespace))
 
 
 if __name__ == '__main__':

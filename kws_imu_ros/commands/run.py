@@ -210,6 +210,7 @@ class _Graph:
                 self._ros_arguments(),
                 finished=self._finished,
                 names=configured_nodes(self._plan.options),
+                namespace=self._plan.options.namespace,
             )
         finally:
             if self._args.separate and self._robot is not None:

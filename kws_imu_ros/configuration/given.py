@@ -91,9 +91,13 @@ class Arguments:
         return self.names.get(node, self.names.get('', node))
 
 
-def read_arguments(arguments: Sequence[str]) -> Arguments:
+def read_arguments(arguments: Sequence[str], namespace: str = '') -> Arguments:
     """
     Return what a command line gives, with the parameter files that it names.
+
+    Args:
+        arguments: the command line.
+        namespace: of the nodes where the command line says no other.
 
     Raises:
         KwsImuError: a file cannot be read, or is no file of ROS parameters.
@@ -101,7 +105,7 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
     """
     in_files: list[Given] = []
     single: list[Given] = []
-    remapped: dict[str, dict[str, str]] = {'__node': {}, '__ns': {}}
+    remapped: dict[str, dict[str, str]] = {'__node': {}, '__ns': {'': namespace}}
     for option, value in _ros_options(arguments):
         if option == '--params-file':
             in_files += read_parameters_file(value)

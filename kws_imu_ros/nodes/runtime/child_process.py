@@ -35,11 +35,12 @@ def start_child(
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **kwargs)
 
 
-def end_with_parent() -> None:
-    """Begin to watch the parent, where this process was started by `start_child`."""
+def end_with_parent() -> bool:
+    """Watch the parent from now on; return whether `start_child` has started this process."""
     outlives = os.environ.pop(_VARIABLE, '')
     if outlives:
         threading.Thread(target=_watch, args=(float(outlives),), name='parent', daemon=True).start()
+    return bool(outlives)
 
 
 def _watch(outlives_s: float) -> None:

@@ -42,7 +42,12 @@ def declarations_of(node: str) -> tuple[Declaration, ...]:
     return getattr(importlib.import_module(f'kws_imu_ros.nodes.{module}'), name).PARAMETERS
 
 
-def check_settings(arguments: Sequence[str] | None, here: Iterable[str] = NODES) -> None:
+def check_settings(
+    arguments: Sequence[str] | None,
+    here: Iterable[str] = NODES,
+    namespace: str = '',
+    tell: bool = True,
+) -> None:
     """
     Compare the parameters in a command line and in its files with those that are declared.
 
@@ -51,14 +56,17 @@ def check_settings(arguments: Sequence[str] | None, here: Iterable[str] = NODES)
     Args:
         arguments: the command line, None for the process's own.
         here: the nodes that it is for, by default a whole robot.
+        namespace: that they are given where the command line says no other.
+        tell: whether what nobody reads is told.
 
     Raises:
         KwsImuError: a parameter or a node is misspelt, a parameter lies in the wrong section, or
             its value has the wrong type or is out of range; or a file cannot be read.
 
     """
-    given = read_arguments(sys.argv if arguments is None else arguments)
-    for warning in compare(given, tuple(here), tuple(NODES), declarations_of):
+    given = read_arguments(sys.argv if arguments is None else arguments, namespace)
+    warnings = compare(given, tuple(here), tuple(NODES), declarations_of)
+    for warning in warnings if tell else ():
         print(f'Warning: {warning}', file=sys.stderr, flush=True)
 
 

@@ -38,6 +38,7 @@ def run_nodes(
     arguments: Sequence[str] | None = None,
     finished: Callable[[], bool] = lambda: False,
     names: Iterable[str] = NODES,
+    namespace: str = '',
 ) -> int:
     """
     Create nodes, spin them in one thread, destroy them, and return the exit status.
@@ -56,15 +57,17 @@ def run_nodes(
         arguments: command line, None for the process's own.
         finished: asked after each callback; True ends the process with status 0.
         names: the nodes whose parameters the command line is for, by default all of a robot.
+        namespace: that the nodes are given where the command line says no other.
 
     """
-    end_with_parent()
+    # What warnings there are, a parent with the same arguments has told.
+    is_child = end_with_parent()
     nodes: list[Node] = []
     executor: CoalescingExecutor | None = None
     status, sentence = EXIT_OK, ''
     with _signals_as_flag() as interrupted:
         try:
-            check_settings(arguments, names)
+            check_settings(arguments, names, namespace, tell=not is_child)
             _initialize(arguments)
             create(nodes)
             executor = CoalescingExecutor()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from kws_imu_ros.bringup.composed_robot import configured_nodes
 from kws_imu_ros.bringup.robot_description import RobotOptions
+from kws_imu_ros.nodes.runtime.child_process import start_child
 from kws_imu_ros.nodes.runtime.parameters import check_settings
 from kws_imu_ros.nodes.runtime.spinning import EXIT_USER_ERROR, run_nodes
 
@@ -49,6 +52,33 @@ def test_what_nobody_reads_is_told_and_holds_nobody_up(tmp_path: Path, capfd):
     path.write_text('/**/command: {ros__parameters: {favourite_colour: blue}}\n')
     check_settings(['--ros-args', '--params-file', str(path)])
     assert capfd.readouterr().err.startswith('Warning: The parameters file ')
+
+
+def test_a_node_is_known_in_the_namespace_that_the_robot_gives_it(tmp_path: Path, capfd):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/robot1/command: {ros__parameters: {command_lifetime: 2.0}}\n')
+    arguments = ['--ros-args', '--params-file', str(path)]
+    check_settings(arguments, namespace='robot1')
+    assert capfd.readouterr().err == ''
+    check_settings(arguments)
+    assert "'robot1/command' is not the command node here" in capfd.readouterr().err
+    check_settings([*arguments, '-r', '__ns:=/robot2'], namespace='robot1')
+    assert 'which is /robot2/command' in capfd.readouterr().err
+
+
+def test_a_child_repeats_no_warning_of_its_parent(tmp_path: Path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/**/command: {ros__parameters: {favourite_colour: blue}}\n')
+    code = (
+        'from kws_imu_ros.nodes.runtime.spinning import run_nodes\n'
+        'raise SystemExit(run_nodes(lambda nodes: None, finished=lambda: True))'
+    )
+    command = [sys.executable, '-c', code, '--ros-args', '--params-file', str(path)]
+    alone = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert 'favourite_colour' in alone.stderr
+    child = start_child(command, stderr=subprocess.PIPE)
+    _, told = child.communicate(timeout=60)
+    assert (child.returncode, told) == (0, b'')
 
 
 def test_where_another_driver_is_the_imu_its_section_is_its_own(tmp_path: Path):
