@@ -25,6 +25,7 @@ from kws_imu_ros.resources import PACKAGE
 VERBS = {
     'run': ('commands.run', 'drive the robot: the bundled demo, a microphone, a file or a bag'),
     'replay': ('commands.replay', 'play a bag into the topics, or offline into the pipeline'),
+    'dance': ('commands.dance', 'set a dance by voice, edit it, let the robot dance it'),
     'doctor': ('commands.doctor', 'say what this machine has and what is missing'),
     'benchmark': ('commands.benchmark', 'measure speed, latency and memory on this machine'),
     'data': ('commands.lab.data', 'fetch public data sets, check folders of data'),

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kws_imu_ros.audio.block import AudioBlock
+from kws_imu_ros.audio.block import AudioBlock, blocks_of
+from kws_imu_ros.audio.sound_file import is_sound_file, read_audio_file
 from kws_imu_ros.bags.reading import (
     AUDIO_TOPIC,
     IMU_TOPIC,
@@ -141,6 +142,30 @@ def replay_offline(
         pipeline, controller, log or RunLog(), (audio_topic, imu_topic), bad, notes, summary.end_ns
     )
     return replay.play(read_sensors(bag, audio_topic, imu_topic, bad))
+
+
+def replay_input(
+    path: Path,
+    pipeline: FusionPipeline,
+    controller: MotionController,
+    topics: tuple[str, str] = (AUDIO_TOPIC, IMU_TOPIC),
+) -> Iterator[ReplayEvent]:
+    """
+    Yield what happens when a bag or a sound file is played; see `replay_offline`.
+
+    topics: of audio and IMU in a bag.
+
+    Raises:
+        KwsImuError: the input cannot be read, or stop would not stop the robot.
+
+    """
+    if not is_sound_file(path):
+        yield from replay_offline(path, pipeline, controller, None, *topics)
+        return
+    # 0 is no time of a message; the events' times count from the first one.
+    blocks = blocks_of(read_audio_file(path), 1_000_000_000)
+    messages = (SensorMessage(block.stamp_ns, block) for block in blocks)
+    yield from replay_messages(messages, pipeline, controller)
 
 
 def replay_messages(

@@ -1,0 +1,1 @@
+"""Moves on beats: read, checked, edited, composed by voice, and played."""
