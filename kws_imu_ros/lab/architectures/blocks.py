@@ -7,6 +7,7 @@ import tf_keras
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.lab.architectures.config import ArchitectureConfig
+from kws_imu_ros.lab.architectures.depthwise import DepthwiseConv2D
 from kws_imu_ros.lab.architectures.normalization import normalization
 
 
@@ -74,7 +75,7 @@ class Blocks:
         self, x, kernel, name: str, strides=1, relu=True, dilation=1, padding='same', norm=True
     ):
         """Apply DepthwiseConv2D, normalization and, unless told otherwise, ReLU."""
-        layer = tf_keras.layers.DepthwiseConv2D(
+        layer = DepthwiseConv2D(
             kernel,
             strides=strides,
             dilation_rate=dilation,

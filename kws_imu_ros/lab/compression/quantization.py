@@ -24,6 +24,7 @@ import tf_keras
 
 from kws_imu_ros.console.native_output import silenced
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.lab.architectures.depthwise import DepthwiseConv2D, exporting
 from kws_imu_ros.lab.compression.compaction import compact
 from kws_imu_ros.model.signature_runner import SIGNATURE, read_signature
 
@@ -103,10 +104,10 @@ def make_converter(model: tf_keras.Model, directory: str) -> tf.lite.TFLiteConve
     def named(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return serve(tensors)
 
-    concrete = tf.function(named).get_concrete_function(**specs)
     holder = tf.Module()
     holder.model = model
-    with silenced():
+    with exporting(), silenced():
+        concrete = tf.function(named).get_concrete_function(**specs)
         tf.saved_model.save(holder, directory, signatures={SIGNATURE: concrete})
     return tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
 
@@ -230,19 +231,30 @@ def quantization_aware(model: tf_keras.Model) -> tf_keras.Model:
     def annotate(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
         if isinstance(layer, tf_keras.layers.InputLayer):
             return layer
+        if isinstance(layer, DepthwiseConv2D):
+            # tfmot tells layers by their very class: ours would be quantized before its ReLU.
+            weights, shape = layer.get_weights(), layer.input_shape
+            layer = tf_keras.layers.DepthwiseConv2D.from_config(layer.get_config())
+            layer.build(shape)
+            layer.set_weights(weights)
         config = OutputOnly() if type(layer).__name__ in _OUTPUT_ONLY else None
         return keras.quantize_annotate_layer(layer, config)
 
     try:
         annotated = tf_keras.models.clone_model(model, clone_function=annotate)
         with keras.quantize_scope({'OutputOnly': OutputOnly}):
-            return keras.quantize_apply(annotated)
+            aware = keras.quantize_apply(annotated)
     except (RuntimeError, ValueError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0]
         raise KwsImuError(
             f"Model '{model.name}' cannot be trained quantization-aware: {first} "
             'Fold normalization and replace custom layers first.'
         ) from error
+    for wrapper in aware.layers:
+        layer = getattr(wrapper, 'layer', None)
+        if type(layer) is tf_keras.layers.DepthwiseConv2D:
+            layer.__class__ = DepthwiseConv2D  # The same layer, now to train on every processor.
+    return aware
 
 
 def to_int8_aware(model: tf_keras.Model) -> bytes:
