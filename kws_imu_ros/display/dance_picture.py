@@ -8,8 +8,7 @@ from typing import Any
 
 from kws_imu_ros.choreography.choreography import Choreography
 from kws_imu_ros.choreography.rehearsal import Step
-from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.resources import replacing
+from kws_imu_ros.display.figure import new_figure, save_figure
 
 # Told apart by people of any colour vision (Okabe and Ito, 2008).
 _COLORS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442', '#666666')
@@ -24,15 +23,7 @@ def save_dance_picture(choreography: Choreography, steps: Sequence[Step], path: 
         KwsImuError: matplotlib is not installed, or the file cannot be written.
 
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise KwsImuError(
-            'The picture of the dance needs matplotlib; install it with `pip install matplotlib`.'
-        ) from error
-    figure = Figure(figsize=(11, 6.5), layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 6.5)
     grid = figure.add_gridspec(1, 2, width_ratios=(1.2, 1))
     intents = list(dict.fromkeys(move.robot for move in choreography.moves if move.robot))
     colors = {intent: _COLORS[k % len(_COLORS)] for k, intent in enumerate(intents)}
@@ -42,8 +33,7 @@ def save_dance_picture(choreography: Choreography, steps: Sequence[Step], path: 
         f'{choreography.name}: {len(choreography.moves)} moves at '
         f'{choreography.beats_per_minute:g} beats a minute'
     )
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=110, format='png')
+    save_figure(figure, path)
 
 
 def _draw_path(axes: Any, steps: Sequence[Step], colors: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.display.figure import new_figure, save_figure
 from kws_imu_ros.replay.run_log import RunLog
 from kws_imu_ros.replay.scenario import Command, Judgement
 
@@ -33,16 +33,7 @@ def save_picture(
         KwsImuError: matplotlib is not installed, or the file cannot be written.
 
     """
-    try:
-        # Here: it takes a second to import, and the run must not wait for it.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise KwsImuError(
-            'The picture of the path needs matplotlib; install it with `pip install matplotlib`.'
-        ) from error
-    figure = Figure(figsize=(14, 6.6), layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(14, 6.6)
     commands = log.judged_commands()
     grid = figure.add_gridspec(4, 2, width_ratios=(1, 1.15), height_ratios=(1, 2.2, 1.3, 1.1))
     _draw_path(figure.add_subplot(grid[:, 0]), log, commands, arena)
@@ -58,14 +49,7 @@ def save_picture(
     rows[0].set_xlim(0.0, log.scenario.duration_s if log.scenario else max(end_s, 1.0))
     rows[-1].set_xlabel('time (s)')
     figure.suptitle(log.scenario.title if log.scenario else 'A run of the robot')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise KwsImuError(
-            f'The picture cannot be written to {path} ({error.strerror or error}); give another '
-            'folder with --output.'
-        ) from error
+    save_figure(figure, path)
 
 
 def _color(command: Command) -> str:
