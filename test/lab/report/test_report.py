@@ -14,10 +14,10 @@ pytest.importorskip('matplotlib', reason='the training extras are not installed'
 
 from kws_imu_ros.commands.lab import report as cli_report
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.lab.report.published import PUBLISHED
+from kws_imu_ros.lab.report.kinds.models import FAMILY_MARKERS
+from kws_imu_ros.lab.report.kinds.published import PUBLISHED
 from kws_imu_ros.lab.report.report import (
     DRAWERS,
-    FAMILY_MARKERS,
     build_report,
     read_results,
 )
@@ -137,6 +137,7 @@ class Page(html.parser.HTMLParser):
         self.tags: list[str] = []
         self.ids: list[str] = []
         self.open: list[str] = []
+        self.text = ''
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -148,6 +149,9 @@ class Page(html.parser.HTMLParser):
                 self.addresses.append(value)
             if name == 'id':
                 self.ids.append(value)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -239,6 +243,41 @@ def test_text_of_results_cannot_become_markup(page: str):
     assert '<b>M4' not in page
 
 
+# What would end an attribute, an element or a formula, and letters that few fonts have.
+HOSTILE = '"><script>alert(1)</script>\'&<!-- {{ 7 * 7 }} $\\frac{ ]]> 前进 zurück'
+
+
+# Objects whose keys are names that people gave.
+NAMED = ('series', 'curves', 'recall', 'by_source', 'runtimes')
+
+
+def hostile(value: object, named: bool = False) -> object:
+    """Return a result in which each text ends in what is hostile, names of series too."""
+    if isinstance(value, str):
+        return value + HOSTILE
+    if isinstance(value, list):
+        return [hostile(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key + HOSTILE if named else key: item if key == 'kind' else hostile(item, key in NAMED)
+        for key, item in value.items()
+    }
+
+
+@pytest.mark.parametrize('kind', RESULTS)
+def test_hostile_text_of_every_kind_stays_text(kind: str, tmp_path: Path):
+    data = {'kind': kind, **RESULTS[kind], 'title': 't', 'note': 'n', 'command': 'c'}
+    path = tmp_path / 'result.json'
+    path.write_text(json.dumps(hostile(data)))
+    page = build_report(read_results([path]), 'x' + HOSTILE)
+    parsed = Page(page)
+    assert 'script' not in parsed.tags and '<script' not in page
+    assert parsed.open == []
+    # All of it is there, as it was written: in title, heading, note, command line and plots.
+    assert parsed.text.count(HOSTILE) >= 5
+
+
 def test_the_same_results_give_the_same_page(files: Path):
     results = read_results([files / 'noise.json', files / 'pruning.json'])
     assert build_report(results, 'x') == build_report(results, 'x')
@@ -260,6 +299,13 @@ def test_ids_inside_plots_do_not_collide(page: str):
         ('[1, 2]', 'int where a result is needed'),
         ('{"kind": "pruning", "curves": {}}', "needs a field 'baseline'"),
         ('{"kind": "noise", "series": {"a": [{"snr": 1}]}}', 'not of the form'),
+        (
+            '{"kind": "quantization", "rows": [{"name": 1, "bytes": 0, "accuracy": 1}]}',
+            'not of the',
+        ),
+        ('{"kind": "models", "rows": [1]}', 'not of the form'),
+        ('{"kind": "models", "rows": [{"accuracy": 1, "bytes": NaN}]}', 'a size is nan'),
+        ('{"kind": ["a"]}', 'which the report does not know'),
         ('{"kind": "confusion", "labels": ["a"], "rows_are_truth": [[1, 2]]}', 'of 1 labels'),
     ],
 )

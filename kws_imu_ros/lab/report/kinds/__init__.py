@@ -1,0 +1,1 @@
+"""What each kind of result is drawn as, one file a kind."""
