@@ -129,6 +129,10 @@ class BadMessages:
         self._first.setdefault(kind, (stamp_ns, why))
         return self._counts[kind] == 1
 
+    def count(self, topic: str) -> int:
+        """Return how many messages of a topic there were."""
+        return sum(n for (name, _), n in self._counts.items() if name == absolute(topic))
+
     def sentences(self, start_ns: int) -> tuple[str, ...]:
         """Return one sentence a kind; start_ns: from which times are told, in seconds."""
         found = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,8 +39,8 @@ class AudioPush:
     """
     What a block brought.
 
-    accepted: it continues the stream. restarted: the window was emptied before it.
-    lives: it is a sign of life of the microphone. hops: those that it completes.
+    accepted: it continues the stream, or one that waited for it does. restarted: the window was
+    emptied before it. lives: it is a sign of life of the microphone. hops: those that it completes.
     """
 
     accepted: bool
@@ -97,6 +97,9 @@ class AudioStream:
         self._offset.reset()
         self._parts: list[np.ndarray] = []
         self._length = 0
+        self._is_empty = True
+        # Its stamp is far off; the block after it tells whether the clock was set.
+        self._waiting: AudioBlock | None = None
 
     @property
     def mixed(self) -> bool:
@@ -128,9 +131,43 @@ class AudioStream:
         self._senders.push(block)
         if self.mixed:
             # Whatever is put together of two rooms is the sound of neither.
-            self._sequence = None
+            self._sequence = self._waiting = None
             return AudioPush(accepted=False, restarted=False, lives=False)
         hops: list[AudioHop] = []
+        pushes = []
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            pushes.append(self._take(self._judged(waiting, block), hops))
+        if self._is_far_off(block):
+            self._waiting = block
+        else:
+            pushes.append(self._take(block, hops))
+        return AudioPush(
+            any(push.accepted for push in pushes),
+            any(push.restarted for push in pushes),
+            any(push.lives for push in pushes),
+            tuple(hops),
+        )
+
+    def _is_far_off(self, block: AudioBlock) -> bool:
+        """Return whether a block's stamp leaps though its number says that nothing is missing."""
+        if self._sequence is None or self.end_ns is None or block.sequence != self._sequence + 1:
+            return False
+        # What follows a pause has nothing to be far from.
+        return not self._is_empty and abs(block.stamp_ns - self.end_ns) > self._config.clock_jump_ns
+
+    def _judged(self, waiting: AudioBlock, following: AudioBlock) -> AudioBlock:
+        """Return a block that waited, on the clock that goes on: a stray stamp is put right."""
+        if self._sequence is None or self.end_ns is None:
+            return waiting
+        before_ns = following.stamp_ns - self.end_ns - waiting.duration_ns
+        if abs(following.stamp_ns - waiting.end_ns) < abs(before_ns):
+            return waiting
+        self.counts.clock_jumps += 1
+        return replace(waiting, stamp_ns=self.end_ns)
+
+    def _take(self, block: AudioBlock, hops: list[AudioHop]) -> AudioPush:
+        """Take a block on its final time, and append the hops that it completes."""
         accepted, restarted = self._admit(block, hops)
         if not accepted:
             return AudioPush(accepted=False, restarted=False, lives=False)
@@ -140,7 +177,7 @@ class AudioStream:
         lives = self._lives(block)
         self._feed(block.samples, block.stamp_ns, hops)
         self.end_ns = block.end_ns
-        return AudioPush(True, restarted, lives, tuple(hops))
+        return AudioPush(True, restarted, lives)
 
     def _check(self, block: AudioBlock) -> None:
         if block.sample_rate != self._rate:
@@ -198,6 +235,7 @@ class AudioStream:
     def _feed(self, samples: np.ndarray, stamp_ns: int, hops: list[AudioHop]) -> None:
         """Pass samples on to the front end and make a hop at the end of each."""
         start = 0
+        self._is_empty = False
         while start < len(samples):
             end = min(start + self._hop_samples - self._length, len(samples))
             part = samples[start:end]

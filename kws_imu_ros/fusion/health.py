@@ -51,20 +51,22 @@ class PipelineHealth:
         )
 
     def sentences(
-        self, audio_explained: bool = False, imu_explained: bool = False
+        self, audio_explained: bool = False, imu_explained: bool = False, audio_left_out: int = 0
     ) -> tuple[str, ...]:
         """
         Return one plain sentence a problem, most serious first; empty when all is well.
 
         Args:
             audio_explained, imu_explained: whether the caller tells already why nothing comes.
+            audio_left_out: messages that could not be used, of which the caller tells; each leaves
+                a gap at most.
 
         """
         found = [] if audio_explained else self._audio_sentences()
         imu_stopped = self.imu.received and not self.imu_present and self.imu.usable
         if imu_stopped and not imu_explained:
             found.append('The IMU has stopped: check it and its cable; voice still works.')
-        found += self._stream_sentences()
+        found += self._stream_sentences(audio_left_out)
         # A robot without a wrist sensor is a robot of its kind, not a broken one.
         without_imu = self.imu.received == 0 and (self.audio_blocks > 0 or imu_explained)
         return tuple(found) if without_imu else (*found, *self.imu.sentences())
@@ -93,7 +95,7 @@ class PipelineHealth:
             )
         return found
 
-    def _stream_sentences(self) -> list[str]:
+    def _stream_sentences(self, audio_left_out: int) -> list[str]:
         """Return what is wrong with the order and the times of what comes."""
         found = []
         if self.imu_skew_ns and not self.imu.mixed:
@@ -108,9 +110,11 @@ class PipelineHealth:
                 f'The audio clock jumped {self.audio_clock_jumps} times: check time '
                 'synchronization.'
             )
-        if self.audio_gaps:
+        lost = self.audio_gaps - audio_left_out
+        if lost > 0:
             found.append(
-                f'The audio had {self.audio_gaps} gaps: the machine or the network is too slow.'
+                f'The audio had {lost} gap{"s" if lost > 1 else ""}: the machine or the network is '
+                'too slow.'
             )
         if self.audio_duplicates:
             found.append(

@@ -9,7 +9,6 @@ the same order give the same output to the byte.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.decision.policy import Policy
@@ -18,20 +17,12 @@ from kws_imu_ros.fusion.clock_skew import SenseClocks
 from kws_imu_ros.fusion.config import PipelineConfig
 from kws_imu_ros.fusion.health import PipelineHealth
 from kws_imu_ros.fusion.hops import Decider, ImuHops, Step
-from kws_imu_ros.fusion.presence import Silence
+from kws_imu_ros.fusion.presence import Sense, SignsOfLife, Silence
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.stream import ImuStream
 from kws_imu_ros.model.interpreter import Interpreter
 
-__all__ = ['FusionPipeline', 'PipelineConfig', 'PipelineHealth', 'SignsOfLife', 'Step']
-
-
-@dataclass(frozen=True)
-class SignsOfLife:
-    """How many messages of each sense were a sign that it lives; talk alone is none."""
-
-    audio: int = 0
-    imu: int = 0
+__all__ = ['FusionPipeline', 'PipelineConfig', 'PipelineHealth', 'Sense', 'SignsOfLife', 'Step']
 
 
 class FusionPipeline:

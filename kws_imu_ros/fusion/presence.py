@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Sense(Enum):
+    """A sense of the robot; the value is what people call it."""
+
+    AUDIO = 'audio'
+    IMU = 'IMU'
+
+
+@dataclass(frozen=True)
+class SignsOfLife:
+    """How many messages of each sense were a sign that it lives; talk alone is none."""
+
+    audio: int = 0
+    imu: int = 0
+
+    def of(self, sense: Sense) -> int:
+        """Return those of one sense."""
+        return self.audio if sense is Sense.AUDIO else self.imu
+
 
 class Silence:
     """Notice by the clock that a sense has said nothing for too long."""

@@ -30,7 +30,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.config import PipelineConfig
 from kws_imu_ros.fusion.health import PipelineHealth
 from kws_imu_ros.fusion.hops import Step
-from kws_imu_ros.fusion.pipeline import FusionPipeline, SignsOfLife
+from kws_imu_ros.fusion.pipeline import FusionPipeline, Sense, SignsOfLife
 from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import decision_to_message, intent_to_message
 from kws_imu_ros.messages.heartbeat import LOST_SENSE, heartbeat_to_message
@@ -107,15 +107,15 @@ class FusionNode(BaseNode):
         ),
         *(
             Declaration(
-                f'{sense}_threshold_offset',
+                f'{head}_threshold_offset',
                 0.0,
-                f'Added to every {sense} threshold of the policy: above 0 for fewer mistakes, '
+                f'Added to every {head} threshold of the policy: above 0 for fewer mistakes, '
                 'below 0 for fewer repetitions.',
                 -0.3,
                 0.3,
                 read_only=False,
             )
-            for sense in ('voice', 'gesture')
+            for head in ('voice', 'gesture')
         ),
     )
 
@@ -135,7 +135,7 @@ class FusionNode(BaseNode):
         model, runtime, hop_ms = (self.declare(name) for name in ('model', 'runtime', 'hop_ms'))
         self._policy_file = self.declare('policy_file')
         self._offsets = tuple(
-            self.declare(f'{sense}_threshold_offset') for sense in ('voice', 'gesture')
+            self.declare(f'{head}_threshold_offset') for head in ('voice', 'gesture')
         )
         self._interpreter = _TimedInterpreter(load_bundle(find_bundle(model)), runtime, threads=1)
         self._labels = self._interpreter.manifest.labels
@@ -149,17 +149,18 @@ class FusionNode(BaseNode):
         )
         self._audio_rate, self._imu_rate, self._hop_rate = Rate(), Rate(), Rate()
         self._hop_durations, self._latencies = Durations(), Durations()
-        self._bad_messages = {'audio': 0, 'imu/data_raw': 0}
+        self._bad_messages = dict.fromkeys(Sense, 0)
         self._trouble: dict[str, int] = {}  # sentence -> report number that saw it last
         self._reports = 0
-        self._healths: deque[PipelineHealth] = deque(maxlen=TROUBLE_SHOWN_S)
+        # What was seen by the newest reports, and how many audio messages could not be used.
+        self._seen: deque[tuple[PipelineHealth, int]] = deque(maxlen=TROUBLE_SHOWN_S)
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._heartbeat = LOST_SENSE  # The next one is the first.
         self._alive_ns = time.monotonic_ns()
         self._signs = SignsOfLife()
-        # sense -> steady time of its newest sign of life, and of its newest message.
-        self._lived_ns: dict[str, int] = {}
-        self._arrived_ns: dict[str, int] = {}
+        # Steady time of each sense's newest sign of life, and of its newest message.
+        self._lived_ns: dict[Sense, int] = {}
+        self._arrived_ns: dict[Sense, int] = {}
         self._sense_lost_pulses = 0
 
         self._voice_publisher = self.create_publisher(
@@ -211,8 +212,8 @@ class FusionNode(BaseNode):
         values = {parameter.name: parameter.value for parameter in parameters}
         path = values.get('policy_file', self._policy_file)
         offsets = tuple(
-            values.get(f'{sense}_threshold_offset', old)
-            for sense, old in zip(('voice', 'gesture'), self._offsets)
+            values.get(f'{head}_threshold_offset', old)
+            for head, old in zip(('voice', 'gesture'), self._offsets)
         )
         if 'policy_file' not in values and offsets == self._offsets:
             return SetParametersResult(successful=True)
@@ -258,7 +259,11 @@ class FusionNode(BaseNode):
 
     def _awaits_table(self) -> bool:
         """Return whether a command node is there whose table has yet to be compared."""
-        return self._effects is None and self.count_publishers('motion_table') > 0
+        return self._effects is None and self._count_publishers('motion_table') > 0
+
+    def _count_publishers(self, topic: str) -> int:
+        """Return how many publish a topic; in the graph, nothing is remapped."""
+        return self.count_publishers(self.resolve_topic_name(topic))
 
     def _compare_tables(self, table: PolicyTable, effects: IntentEffects | None) -> None:
         """Warn of what the tables disagree on; raise KwsImuError where stop would not stop."""
@@ -276,10 +281,10 @@ class FusionNode(BaseNode):
             block = audio_block_from_message(message, self._sample_rate)
             steps = self._pipeline.push_audio(block, sender)
         except KwsImuError as error:
-            self._on_bad_message('audio', str(error))
+            self._on_bad_message(Sense.AUDIO, str(error))
             return
         self._audio_rate.add()
-        self._look_for_life('audio')
+        self._look_for_life(Sense.AUDIO)
         if steps:
             self._publish(steps, start_ns)
 
@@ -292,24 +297,24 @@ class FusionNode(BaseNode):
                 sender,
             )
         except KwsImuError as error:
-            self._on_bad_message('imu/data_raw', str(error))
+            self._on_bad_message(Sense.IMU, str(error))
             return
         self._imu_rate.add()
-        self._look_for_life('imu')
+        self._look_for_life(Sense.IMU)
         if steps:
             self._publish(steps, start_ns)
 
-    def _look_for_life(self, sense: str) -> None:
+    def _look_for_life(self, sense: Sense) -> None:
         """Note when a sense that sent something lived; a message that means nothing is no life."""
         self._arrived_ns[sense] = time.monotonic_ns()
         signs = self._pipeline.signs_of_life
-        if signs != self._signs:
+        if signs.of(sense) != self._signs.of(sense):
             self._lived_ns[sense] = self._arrived_ns[sense]
             self._signs = signs
 
-    def _on_bad_message(self, topic: str, sentence: str) -> None:
+    def _on_bad_message(self, sense: Sense, sentence: str) -> None:
         """Count a message that cannot be used; log its sentence when that is news."""
-        self._bad_messages[topic] += 1
+        self._bad_messages[sense] += 1
         if sentence not in self._trouble:
             self.get_logger().warning(f'{sentence} The message was ignored.')
         if sentence in self._trouble or len(self._trouble) < 20:
@@ -371,9 +376,9 @@ class FusionNode(BaseNode):
                 self._sense_lost_pulses = SENSE_LOST_PULSES
                 silent = now_ns - self._arrived_ns[sense] > SENSE_TIMEOUT_S * 1e9
                 what = (
-                    f'No {sense} comes any more'
+                    f'No {sense.value} comes any more'
                     if silent
-                    else f'The {sense} sends but is not alive'
+                    else f'The {sense.value} sends but is not alive'
                 )
                 self.get_logger().warning(f'{what}; the robot is told to stop.')
 
@@ -381,8 +386,9 @@ class FusionNode(BaseNode):
         """Return the diagnostics of the last `seconds`."""
         self._reports += 1
         health = self._pipeline.health
-        earlier = self._healths[0] if self._healths else PipelineHealth()
-        self._healths.append(health)
+        bad_audio = self._bad_messages[Sense.AUDIO]
+        earlier, bad_before = self._seen[0] if self._seen else (PipelineHealth(), 0)
+        self._seen.append((health, bad_audio))
         recent = health.since(earlier)
         self._trouble = {
             sentence: seen
@@ -395,7 +401,7 @@ class FusionNode(BaseNode):
             *imu_mismatches,
             *self._trouble,
             *([TABLE_AWAITED] if self._awaits_table() else []),
-            *recent.sentences(bool(audio_mismatches), bool(imu_mismatches)),
+            *recent.sentences(bool(audio_mismatches), bool(imu_mismatches), bad_audio - bad_before),
         ]
         deaf_and_blind = not (health.audio_present or health.imu_present)
         manifest = self._interpreter.manifest
@@ -416,15 +422,15 @@ class FusionNode(BaseNode):
                 'latency from last sample (ms: median / p95 / longest)': (
                     self._latencies.describe_ms()
                 ),
-                'bad audio messages': self._bad_messages['audio'],
-                'bad IMU messages': self._bad_messages['imu/data_raw'],
+                'bad audio messages': bad_audio,
+                'bad IMU messages': self._bad_messages[Sense.IMU],
                 'audio gaps': health.audio_gaps,
                 'audio samples filled': health.audio_filled_samples,
                 'audio duplicates': health.audio_duplicates,
                 'audio restarts': health.audio_restarts,
                 'audio clock jumps': health.audio_clock_jumps,
-                'audio senders': self.count_publishers('audio'),
-                'IMU senders': self.count_publishers('imu/data_raw'),
+                'audio senders': self._count_publishers('audio'),
+                'IMU senders': self._count_publishers('imu/data_raw'),
                 'IMU gaps': health.imu.gaps,
                 'IMU clock jumps': health.imu.clock_jumps,
                 'IMU clock skew (ms)': f'{health.imu_skew_ns / 1e6:.1f}',

@@ -343,6 +343,7 @@ class _Replay:
         sentences = health.sentences(
             audio_explained=health.audio_blocks == 0 and audio_topic in told,
             imu_explained=health.imu.received == 0 and imu_topic in told,
+            audio_left_out=self._bad.count(self._topics[0]),
         )
         return [*self._notes, *self._bad.sentences(start_ns), *jumps, *sentences]
 

@@ -155,7 +155,7 @@ def test_whichever_process_is_killed_the_robot_stops(
         # A robot that nobody told would drive on for all its command's life.
         assert stood_ns - killed_ns < 20e9
         assert set(person.watch(20)) == {REST}
-    assert 'No imu comes any more' in running['fusion'].output
+    assert 'No IMU comes any more' in running['fusion'].output
     assert 'No audio comes any more' in running['fusion'].output
 
 

@@ -176,7 +176,7 @@ def test_the_live_part_tells_how_fusion_fares(log: RunLog):
 
 
 def test_a_warning_of_a_node_is_a_line(log: RunLog):
-    sentence = 'No imu comes any more; [the robot] is told to stop.'
+    sentence = 'No IMU comes any more; [the robot] is told to stop.'
     for terminal, display in ((False, LineDisplay), (True, TerminalDisplay)):
         console = Console(file=io.StringIO(), width=120, force_terminal=terminal)
         with display(log, console) as shown:

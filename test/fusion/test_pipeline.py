@@ -1,6 +1,7 @@
 """The fusion pipeline on the real network: whole streams, broken, late, and of two clocks."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -265,8 +266,17 @@ def test_a_gap_is_counted_and_told(pipeline: FusionPipeline):
     play(pipeline, blocks[:40], blocks[43:])
     health = pipeline.health
     assert (health.audio_gaps, health.audio_filled_samples) == (1, 960)
-    assert 'The audio had 1 gaps' in ' '.join(health.sentences())
+    assert 'The audio had 1 gap:' in ' '.join(health.sentences())
     assert pipeline.health.since(health).sentences() != health.sentences()
+
+
+def test_a_gap_that_messages_left_is_not_blamed_on_the_machine(pipeline: FusionPipeline):
+    blocks = make_blocks(make_audio(2.0))
+    play(pipeline, blocks[:40], blocks[41:60], blocks[63:])
+    health = pipeline.health
+    assert 'The audio had 2 gaps: the machine' in ' '.join(health.sentences())
+    assert 'The audio had 1 gap: the machine' in ' '.join(health.sentences(audio_left_out=1))
+    assert health.sentences(audio_left_out=2) == ()
 
 
 def test_after_a_long_gap_the_window_is_empty(interpreter: Interpreter):
@@ -321,6 +331,25 @@ def test_a_jump_of_the_audio_clock_is_survived(pipeline: FusionPipeline, jump_ns
     assert len(steps) == 100
     assert pipeline.health.audio_clock_jumps == 1
     assert 'The audio clock jumped' in ' '.join(pipeline.health.sentences())
+
+
+@settings(max_examples=20)
+@given(
+    strays=st.dictionaries(
+        st.integers(1, 97), st.sampled_from([HOUR_NS, -HOUR_NS, 700_000_000, -700_000_000])
+    )
+)
+def test_stray_stamps_change_nothing_but_are_told(interpreter: Interpreter, strays: dict):
+    blocks = make_blocks(make_audio(2.0))
+    # Two of one clock in a row are a clock that was set.
+    strays = {k: by for k, by in strays.items() if strays.get(k - 1) != by != strays.get(k + 1)}
+    pipeline = make_pipeline(interpreter)
+    steps = []
+    for k, block in enumerate(blocks):
+        steps += pipeline.push_audio(replace(block, stamp_ns=block.stamp_ns + strays.get(k, 0)))
+    assert content(steps) == content(play(make_pipeline(interpreter), blocks))
+    assert pipeline.health.audio_clock_jumps == len(strays)
+    assert pipeline.health.audio_blocks == len(blocks)
 
 
 @pytest.mark.parametrize('jump_ns', [HOUR_NS, -HOUR_NS])

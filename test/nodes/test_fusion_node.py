@@ -22,6 +22,7 @@ from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.fusion.pipeline import Sense
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.decision import decision_from_message
@@ -92,7 +93,11 @@ class Senses:
 
     def _waiting(self) -> int:
         """Return how many blocks fusion has not taken yet."""
-        return self._sequence - self._fusion._audio_rate.total - self._fusion._bad_messages['audio']
+        return (
+            self._sequence
+            - self._fusion._audio_rate.total
+            - self._fusion._bad_messages[Sense.AUDIO]
+        )
 
     def say_until(self, condition: Callable[[], object]) -> bool:
         """Publish quiet noise until a condition holds: a listener may not be connected yet."""

@@ -48,7 +48,7 @@ def test_a_count_that_grows_is_told_once_and_at_the_end(monitor, told):
 
 def test_what_is_said_again_word_for_word_is_news(monitor, told):
     say(monitor, 'No audio comes any more.')
-    say(monitor, 'No imu comes any more.')
+    say(monitor, 'No IMU comes any more.')
     say(monitor, 'No audio comes any more.')
     say(monitor, 'No audio comes any more.', node='command')
     assert len(told) == 4
