@@ -22,6 +22,7 @@ from kws_imu_ros.configuration.declaration import Declaration
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
 from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
@@ -98,7 +99,8 @@ class RecorderNode(BaseNode):
                 f'{", ".join(TOPICS)}, or record with `ros2 bag record`.'
             )
         name = bag or time.strftime('run-%Y-%m-%d-%H-%M-%S')
-        self.writer = BagWriter(user_path(name))
+        self._path = user_path(name)
+        self.writer = BagWriter(self._path)
         for topic in topics:
             message_type, qos = TOPICS[topic]
             if topic == 'cmd_vel' and stamped:
@@ -114,7 +116,8 @@ class RecorderNode(BaseNode):
             )
             self._recorded.append((resolved, subscription))
         self.get_logger().info(f'Recording to {self.writer.path}')
-        self.create_timer(1.0, self._report)
+        self.create_timer(1.0, self._tell)
+        DiagnosticsPublisher(self, self._report)
 
     def destroy_node(self) -> None:
         """Write what has been received, close the bag and leave the graph."""
@@ -133,7 +136,21 @@ class RecorderNode(BaseNode):
                 while taken := subscription.handle.take_message(subscription.msg_type, True):
                     self._take(topic, taken[0])
 
-    def _report(self) -> None:
+    def _report(self, _seconds: float) -> Report:
+        """Return the diagnostics."""
+        lost = f'The disk is too slow: {self.dropped} messages were lost.'
+        return Report(
+            summary='Recording.',
+            errors=[str(self.error)] if self.error is not None else (),
+            warnings=[lost] if self.dropped else (),
+            values={
+                'bag': self._path,
+                'messages waiting for the disk': self._queue.qsize(),
+                'messages lost': self.dropped,
+            },
+        )
+
+    def _tell(self) -> None:
         """Say once a second, at most, that the disk does not keep up, or that the clock was set."""
         now_ns = time.time_ns() - time.monotonic_ns()
         jump_ns = now_ns - self._wall_ns

@@ -44,6 +44,7 @@ from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.messages.fields import time_from_message, time_to_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
+from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.simulated_time import SimulatedTime
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
@@ -149,6 +150,7 @@ class ReplayNode(BaseNode):
         for note in (*summary.notes, *unusable_topics(summary, audio_topic, imu_topic)):
             self.get_logger().warning(note)
         self._bad = BadMessages()
+        self._played = self._left_out_count = 0
         self._stamps = StampMapper()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -157,6 +159,7 @@ class ReplayNode(BaseNode):
         self.started_ns: int | None = None
         # The playing thread does not wake the executor; whoever spins looks at `finished`.
         self.create_timer(_WAKE_S, lambda: None)
+        DiagnosticsPublisher(self, self._report)
 
     @property
     def duration_s(self) -> float:
@@ -221,6 +224,7 @@ class ReplayNode(BaseNode):
             playable = self._playable(message)
             if playable is not None:
                 self._publishers_of[message.topic].publish(playable)
+                self._played += 1
         for sentence in self._bad.sentences(self._start_ns):
             self.get_logger().warning(f'At the end of the bag: {sentence}')
 
@@ -257,7 +261,7 @@ class ReplayNode(BaseNode):
             return
         deadline = time.monotonic() + _CLOCK_PATIENCE_S
         while time_source.waiting:
-            time_source.look()
+            # Diagnostics tell that no time comes.
             if self._stop.wait(0.05):
                 return
             if time.monotonic() > deadline:
@@ -293,8 +297,26 @@ class ReplayNode(BaseNode):
         content.header.stamp = time_to_message(stamp_ns)
         return content
 
+    def _report(self, _seconds: float) -> Report:
+        """Return the diagnostics; the playing thread counts meanwhile."""
+        left_out = self._left_out_count
+        problem = f'{left_out} messages of the bag could not be used and were left out.'
+        state = 'Waiting for those who listen.' if self.started_ns is None else 'Playing the bag.'
+        return Report(
+            summary='The bag has been played.' if self.finished.done() else state,
+            errors=[str(self.error)] if self.error is not None else (),
+            warnings=[problem] if left_out else (),
+            values={
+                'bag': self._bag,
+                'length (s)': f'{self.duration_s:.1f}',
+                'messages played': self._played,
+                'messages left out': left_out,
+            },
+        )
+
     def _left_out(self, message: RawMessage, why: str) -> None:
         """Count a message that cannot be used, as the offline replay does; tell the first."""
+        self._left_out_count += 1
         if self._bad.add(message.topic, message.stamp_ns, why):
             at_s = (message.stamp_ns - self._start_ns) / 1e9
             self.get_logger().warning(

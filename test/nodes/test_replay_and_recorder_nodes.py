@@ -23,6 +23,7 @@ from kws_imu_ros.messages.imu import imu_sample_to_message
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
@@ -232,6 +233,21 @@ def test_what_is_played_is_recorded_byte_for_byte(
     assert data(copy, 'audio') == data(bag, 'audio')
     assert data(copy, 'command') == data(bag, 'command')
     assert {topic.name for topic in summarize_bag(copy).topics} >= {'/odom', '/cmd_vel', '/voice'}
+
+
+def test_both_publish_diagnostics(bag: Path, tmp_path: Path, make_replay, make_recorder, probe):
+    arrays = probe.record(DiagnosticArray, '/diagnostics')
+    recorder = make_recorder(tmp_path / 'copy')
+    make_replay(bag=str(bag)).start()
+
+    def said() -> dict[str, str]:
+        return {array.status[0].name: array.status[0].message for array in arrays}
+
+    # Nobody listens on imu/data_raw, so it waits.
+    expected = {'replay': 'Waiting for those who listen.', 'recorder': 'Recording.'}
+    assert probe.spin_until(lambda: said() == expected)
+    recorder.dropped = 3
+    assert probe.spin_until(lambda: '3 messages were lost' in said()['recorder'])
 
 
 def test_a_bag_lasts_as_long_as_its_recording_though_the_clock_is_set(
