@@ -8,12 +8,15 @@ the operators of this model). Operators that TensorFlow Lite Micro lacks are ref
 
 from __future__ import annotations
 
+import collections
+import functools
 import hashlib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kws_imu_ros import __version__
 from kws_imu_ros.errors import KwsImuError
@@ -30,6 +33,9 @@ from kws_imu_ros.model.tflite_file import (
     TfliteFile,
     read_tflite,
 )
+
+if TYPE_CHECKING:
+    import jinja2
 
 # Operators that MicroMutableOpResolver can register, with the method that does it
 # (tensorflow/lite/micro/micro_mutable_op_resolver.h at commit 90b983c of August 2026).
@@ -156,13 +162,19 @@ class Port:
     An input or output of the model by its name.
 
     side: 'input' or 'output'. index: among those of its side, by which alone the micro interpreter
-    knows tensors.
+    knows tensors. macro: the name as it is written in macros.
     """
 
     name: str
     side: str
     index: int
     spec: TensorSpec
+    macro: str
+
+    @property
+    def elements(self) -> int:
+        """Return how many numbers it holds."""
+        return math.prod(self.spec.shape)
 
 
 def micro_operators(graph: Graph, source: str) -> tuple[str, ...]:
@@ -222,12 +234,24 @@ def export_c(model_bytes: bytes, name: str, bundle: Bundle | None = None) -> CEx
     file = read_tflite(model_bytes, name)
     operators = micro_operators(file.main, name)
     arena = estimate_arena(file.main, model_bytes)
-    ports = _ports(file, name)
-    banner = _banner(model_bytes, name, bundle)
+    context = {
+        'version': __version__,
+        'origin': f'bundle {bundle.manifest.name} {bundle.manifest.version}' if bundle else name,
+        'sha256': hashlib.sha256(model_bytes).hexdigest(),
+        'name': name,
+        'prefix': _macro(name),
+        'model_bytes': model_bytes,
+        'arena_bytes': arena,
+        'operators': operators,
+        'methods': MICRO_OPERATORS,
+        'ports': _ports(file, name),
+        'manifest': bundle.manifest if bundle else None,
+        'front_end': vars(bundle.manifest.front_end) if bundle else {},
+        'imu': vars(bundle.manifest.imu) if bundle else {},
+    }
     files = {
-        f'{name}_model.h': banner + _header(name, model_bytes, operators, arena, ports, bundle),
-        f'{name}_model.c': banner + _source(name, model_bytes, bundle),
-        f'{name}_operators.h': banner + _operators_header(name, operators),
+        f'{name}_{kind}': _templates().get_template(f'{kind}.jinja').render(context)
+        for kind in ('model.h', 'model.c', 'operators.h')
     }
     return CExport(files, operators, arena)
 
@@ -264,20 +288,32 @@ def _ports(file: TfliteFile, source: str) -> list[Port]:
         ('output', signature.outputs, file.main.outputs),
     )
     return [
-        Port(name, side, order.index(tensors[name]), spec)
+        Port(name, side, order.index(tensors[name]), spec, macro)
         for side, specs, order in sides
-        for name, spec in specs.items()
+        for (name, macro), spec in zip(_macros(list(specs), 'TENSOR').items(), specs.values())
     ]
 
 
-def _banner(model_bytes: bytes, name: str, bundle: Bundle | None) -> str:
-    """Return the comment at the head of each file."""
-    origin = f'bundle {bundle.manifest.name} {bundle.manifest.version}' if bundle else f'{name}'
-    return (
-        f'/* Made by kws-imu {__version__} from {origin}; do not edit.\n'
-        f' * sha256 of the model: {hashlib.sha256(model_bytes).hexdigest()}\n'
-        ' */\n'
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """Return the templates of the C files, with what writes C's constants and names."""
+    import jinja2
+
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader('kws_imu_ros.lab.export'),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
+    templates.filters |= {
+        'comment': _comment,
+        'hexadecimal': '0x{:02x}'.format,
+        'macro': _macro,
+        'macros': _macros,
+        'number': _number,
+        'string_literal': _string_literal,
+    }
+    return templates
 
 
 def _macro(name: str) -> str:
@@ -285,139 +321,42 @@ def _macro(name: str) -> str:
     return re.sub(r'[^A-Za-z0-9]', '_', name).upper()
 
 
-def _label_macro(label: str, labels: Sequence[str]) -> str:
-    """Return a label as it is written in macros; by its index where C has no letters for it."""
-    return _macro(label) if label.isascii() else f'LABEL_{labels.index(label)}'
+def _macros(names: Sequence[str], fallback: str) -> dict[str, str]:
+    """
+    Return names as they are written in macros, each as another.
+
+    By its index, after the fallback, where C has no letters for a name or two would be the same.
+    """
+    plain = {name: _macro(name) for name in names}
+    clear = {
+        macro
+        for macro, times in collections.Counter(plain.values()).items()
+        if times == 1 and not re.fullmatch(rf'{fallback}_[0-9]+', macro)
+    }
+    return {
+        name: macro if name.isascii() and macro in clear else f'{fallback}_{index}'
+        for index, (name, macro) in enumerate(plain.items())
+    }
 
 
-def _number(value: float) -> str:
-    """Return a float constant of C that gives the same float again."""
+def _number(value: float | str) -> str:
+    """Return a constant of C; of a float, one that gives the same float again."""
+    if not isinstance(value, float):
+        return str(value)
     text = f'{value:.9g}'
     text = f'{text}f' if any(mark in text for mark in '.en') else f'{text}.0f'
     return f'({text})' if value < 0 else text
 
 
-def _header(
-    name: str,
-    model_bytes: bytes,
-    operators: tuple[str, ...],
-    arena: int,
-    ports: Sequence[Port],
-    bundle: Bundle | None,
-) -> str:
-    """Return the header that C and C++ programs include."""
-    prefix = _macro(name)
-    lines = [
-        f'#ifndef {prefix}_MODEL_H_',
-        f'#define {prefix}_MODEL_H_',
-        '',
-        '#ifdef __cplusplus',
-        'extern "C" {',
-        '#endif',
-        '',
-        '/* The flatbuffer, aligned to 16 bytes as the interpreter needs it. */',
-        f'#define {prefix}_MODEL_LENGTH {len(model_bytes)}',
-        f'extern const unsigned char {name}_model[{prefix}_MODEL_LENGTH];',
-        '',
-        '/* An estimate: start with it, then use MicroInterpreter::arena_used_bytes(). */',
-        f'#define {prefix}_ARENA_BYTES {arena}',
-        '',
-        f'/* Operators: {", ".join(operators)}. */',
-        f'#define {prefix}_OPERATOR_COUNT {len(operators)}',
-        '',
-        '/* Tensors: real value = scale * (stored - zero point); scale 0 means not quantized. */',
-    ]
-    for port in ports:
-        tensor = f'{prefix}_{port.side.upper()}_{_macro(port.name)}'
-        spec = port.spec
-        shape = ' x '.join(str(size) for size in spec.shape)
-        lines += [
-            f'/* {port.side} {port.name}: {spec.dtype} {shape} */',
-            f'#define {tensor}_INDEX {port.index}',
-            f'#define {tensor}_ELEMENTS {math.prod(spec.shape)}',
-            f'#define {tensor}_SCALE {_number(spec.scale)}',
-            f'#define {tensor}_ZERO_POINT ({spec.zero_point})',
-        ]
-    if bundle:
-        manifest = bundle.manifest
-        lines += ['', '/* Labels, in the order of the outputs. */']
-        for head, labels in manifest.labels.items():
-            lines += [
-                f'#define {prefix}_{_macro(head)}_COUNT {len(labels)}',
-                f'extern const char *const {name}_{head}_labels[{prefix}_{_macro(head)}_COUNT];',
-            ]
-        lines += [
-            '',
-            '/* log_mel: log of the mel power of Hann windows, then (x - offset) / scale. */',
-        ]
-        for key, value in vars(manifest.front_end).items():
-            text = _number(value) if isinstance(value, float) else str(value)
-            lines.append(f'#define {prefix}_FRONT_END_{_macro(key)} {text}')
-        lines += ['', '/* imu: m/s^2 and rad/s divided by these, oldest row first. */']
-        for key, value in vars(manifest.imu).items():
-            text = _number(value) if isinstance(value, float) else str(value)
-            lines.append(f'#define {prefix}_IMU_{_macro(key)} {text}')
-        if manifest.thresholds:
-            lines += ['', '/* Posteriors above which a label counts, 0 to 1. */']
-            for head, values in manifest.thresholds.items():
-                for label, value in values.items():
-                    name_of_label = _label_macro(label, manifest.labels[head])
-                    macro = f'{prefix}_THRESHOLD_{_macro(head)}_{name_of_label}'
-                    lines.append(f'#define {macro} {_number(value)}')
-    lines += ['', '#ifdef __cplusplus', '}', '#endif', '', f'#endif /* {prefix}_MODEL_H_ */', '']
-    return '\n'.join(lines)
+def _string_literal(text: str) -> str:
+    """Return a literal of C that is the text in UTF-8, whatever the compiler takes a file for."""
+    codes = (
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f'\\{byte:03o}'
+        for byte in text.encode('utf-8')
+    )
+    return f'"{"".join(codes)}"'
 
 
-def _source(name: str, model_bytes: bytes, bundle: Bundle | None) -> str:
-    """Return the C source with the data."""
-    prefix = _macro(name)
-    lines = [
-        f'#include "{name}_model.h"',
-        '',
-        '#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L',
-        f'#define {prefix}_ALIGNED _Alignas(16)',
-        '#elif defined(__cplusplus)',
-        f'#define {prefix}_ALIGNED alignas(16)',
-        '#elif defined(__GNUC__)',
-        f'#define {prefix}_ALIGNED __attribute__((aligned(16)))',
-        '#else',
-        '#error "say how this compiler aligns data to 16 bytes"',
-        '#endif',
-        '',
-    ]
-    if bundle:
-        for head, labels in bundle.manifest.labels.items():
-            joined = ', '.join(f'"{label}"' for label in labels)
-            count = f'{prefix}_{_macro(head)}_COUNT'
-            lines.append(f'const char *const {name}_{head}_labels[{count}] = {{{joined}}};')
-        lines.append('')
-    lines.append(f'{prefix}_ALIGNED const unsigned char {name}_model[{prefix}_MODEL_LENGTH] = {{')
-    for start in range(0, len(model_bytes), 16):
-        row = ', '.join(f'0x{byte:02x}' for byte in model_bytes[start : start + 16])
-        lines.append(f'  {row},')
-    lines += ['};', '']
-    return '\n'.join(lines)
-
-
-def _operators_header(name: str, operators: tuple[str, ...]) -> str:
-    """Return the C++ header that registers the operators."""
-    prefix = _macro(name)
-    lines = [
-        f'#ifndef {prefix}_OPERATORS_H_',
-        f'#define {prefix}_OPERATORS_H_',
-        '',
-        '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"',
-        '',
-        f'#include "{name}_model.h"',
-        '',
-        f'using {name}_resolver = tflite::MicroMutableOpResolver<{prefix}_OPERATOR_COUNT>;',
-        '',
-        '/* Register the operators of the model, and no others. */',
-        f'inline TfLiteStatus {name}_register_operators({name}_resolver &resolver) {{',
-    ]
-    for operator in operators:
-        lines.append(
-            f'  if (resolver.{MICRO_OPERATORS[operator]}() != kTfLiteOk) return kTfLiteError;'
-        )
-    lines += ['  return kTfLiteOk;', '}', '', f'#endif /* {prefix}_OPERATORS_H_ */', '']
-    return '\n'.join(lines)
+def _comment(text: str) -> str:
+    """Return a text that neither ends the comment that it stands in nor begins another."""
+    return ' '.join(re.sub(r'(?<=\*)(?=/)|(?<=/)(?=\*)', ' ', text).split())
