@@ -38,6 +38,24 @@ def test_every_file_is_formatted():
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_docstrings_have_sections_and_no_fields():
+    """Sphinx's fields are a second style, which no rule of the linter knows."""
+    field = re.compile(
+        r'^\s*:(?:param|type|return|returns|rtype|raises?|yields?)\b[^:]*:', re.MULTILINE
+    )
+    files = [
+        path
+        for folder in ('kws_imu_ros', 'launch', 'docs', 'test')
+        for path in (REPOSITORY / folder).rglob('*.py')
+    ]
+    found = {
+        str(path.relative_to(REPOSITORY)): fields
+        for path in files
+        if (fields := field.findall(path.read_text(encoding='utf-8')))
+    }
+    assert found == {}
+
+
 @pytest.mark.parametrize('script', ['run', '.ci/run'])
 def test_scripts_are_executable_bash_without_syntax_errors(script: str):
     assert os.access(REPOSITORY / script, os.X_OK)

@@ -55,9 +55,13 @@ def build(name: str, config: Mapping | ArchitectureConfig | None = None) -> tf_k
     Layers 'embedding' (pooled features), 'logits' and, for output 'softmax', 'output' exist in
     every model, after the configured prefix.
 
-    :param name: a key of ARCHITECTURES.
-    :param config: fields of ArchitectureConfig; what is missing takes its default.
-    :raises KwsImuError: when the name or a field is unknown or out of range.
+    Args:
+        name: a key of ARCHITECTURES.
+        config: fields of ArchitectureConfig; what is missing takes its default.
+
+    Raises:
+        KwsImuError: the name or a field is unknown or out of range.
+
     """
     if name not in ARCHITECTURES:
         known = ', '.join(sorted(ARCHITECTURES))

@@ -17,15 +17,17 @@ class ArchitectureConfig:
     """
     What an architecture is built from.
 
-    :param input_shape: (frames, features), without the batch: (49, 40) log-mel, (100, 6) IMU.
-    :param classes: number of output classes.
-    :param size: 'small' or 'large'; where an architecture has one size both give the same.
-    :param width: multiplies every hidden channel count (rounded to a multiple of 4, at least 4).
-    :param norm: 'group', 'batch' or 'none'.
-    :param groups: wished groups of 'group' normalization.
-    :param dropout: rate before the classifier.
-    :param output: 'softmax', or 'logits' to leave the softmax to the loss.
-    :param prefix: goes before every layer's name, so that branches fit into one model.
+    Attributes:
+        input_shape: (frames, features), without the batch: (49, 40) log-mel, (100, 6) IMU.
+        classes: number of output classes.
+        size: 'small' or 'large'; where an architecture has one size both give the same.
+        width: multiplies every hidden channel count (rounded to a multiple of 4, at least 4).
+        norm: 'group', 'batch' or 'none'.
+        groups: wished groups of 'group' normalization.
+        dropout: rate before the classifier.
+        output: 'softmax', or 'logits' to leave the softmax to the loss.
+        prefix: goes before every layer's name, so that branches fit into one model.
+
     """
 
     input_shape: tuple[int, ...] = (49, 40)

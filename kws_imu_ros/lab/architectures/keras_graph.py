@@ -21,10 +21,12 @@ class Call:
     """
     One call of a layer, in an order in which every input is computed before its use.
 
-    :param layer: the layer that is called.
-    :param inputs: keys of the tensors it takes, in order, tensors among keyword arguments last.
-    :param outputs: keys of the tensors it makes.
-    :param node: Keras' own record of the call.
+    Attributes:
+        layer: the layer that is called.
+        inputs: keys of the tensors it takes, in order, tensors among keyword arguments last.
+        outputs: keys of the tensors it makes.
+        node: Keras' own record of the call.
+
     """
 
     layer: tf_keras.layers.Layer
@@ -94,9 +96,11 @@ def rebuild(
     """
     Return a new model with the same graph, some layers replaced, and the weights copied.
 
-    :param replacements: layer name to its replacement, or to None to pass its input through.
-    :param weights: layer name to the arrays to set instead of the old layer's own; None leaves
-        a layer as it was initialized.
+    Args:
+        replacements: layer name to its replacement, or to None to pass its input through.
+        weights: layer name to the arrays to set instead of the old layer's own; None leaves a layer
+            as it was initialized.
+
     """
     graph = KerasGraph(model)
     weights = weights or {}

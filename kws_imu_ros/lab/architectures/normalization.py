@@ -29,12 +29,14 @@ class GroupNormalization(tf_keras.layers.Layer):
     were zero in the exact case, so the layer keeps each group's original size as the divisor and
     adds the removed channels' share of the variance; removing zero channels then changes nothing.
 
-    :param groups: number of groups; must divide the channels unless `assignment` is given.
-    :param epsilon: added to the variance.
-    :param assignment: group index of every channel, or None for equal consecutive groups.
-    :param group_sizes: channels that each group had before pruning, or None when unpruned.
+    Args:
+        groups: number of groups; must divide the channels unless `assignment` is given.
+        epsilon: added to the variance.
+        assignment: group index of every channel, or None for equal consecutive groups.
+        group_sizes: channels that each group had before pruning, or None when unpruned.
 
     Input and output: float (batch, ..., channels).
+
     """
 
     def __init__(
@@ -113,9 +115,13 @@ def normalization(
     """
     Return a normalization layer for `channels` channels, or None for kind 'none'.
 
-    :param kind: 'group', 'batch' or 'none'.
-    :param groups: wished groups; the largest divisor of `channels` up to it is taken.
-    :raises KwsImuError: when `kind` is unknown.
+    Args:
+        kind: 'group', 'batch' or 'none'.
+        groups: wished groups; the largest divisor of `channels` up to it is taken.
+
+    Raises:
+        KwsImuError: `kind` is unknown.
+
     """
     if kind == 'none':
         return None
@@ -137,7 +143,9 @@ def fold_batch_norm(model: tf_keras.Model) -> tf_keras.Model:
     only it takes. One that follows something else becomes a 1x1 depthwise convolution (or a
     diagonal dense layer after a flat tensor), which is no normalization either.
 
-    :raises KwsImuError: when a BatchNormalization is shared or not on the last axis.
+    Raises:
+        KwsImuError: a BatchNormalization is shared or not on the last axis.
+
     """
     graph = KerasGraph(model)
     replacements: dict[str, tf_keras.layers.Layer | None] = {}
@@ -246,14 +254,20 @@ def group_to_batch_norm(
     The new layers can be fine-tuned as they are (in training mode they go on adapting) and folded
     without loss. Where every sample has the same group statistics the result is exact.
 
-    :param calibration_batches: inputs of the model; a few hundred samples.
-    :param method: 'statistics' takes the group means and variances of the whole set for those of
-        every sample. 'least_squares' fits, layer after layer, the affine that brings the inputs as
-        the already replaced layers make them closest to what the original network normalizes to,
-        so that errors are corrected and do not add up.
-    :return: the new model, and by layer the relative error left, the RMS of the difference over
-        that of the normalized activations on the calibration set.
-    :raises KwsImuError: when the method is unknown, the set empty, or a layer shared.
+    Args:
+        calibration_batches: inputs of the model; a few hundred samples.
+        method: 'statistics' takes the group means and variances of the whole set for those of every
+            sample. 'least_squares' fits, layer after layer, the affine that brings the inputs as
+            the already replaced layers make them closest to what the original network normalizes
+            to, so that errors are corrected and do not add up.
+
+    Returns:
+        the new model, and by layer the relative error left, the RMS of the difference over that of
+        the normalized activations on the calibration set.
+
+    Raises:
+        KwsImuError: the method is unknown, the set empty, or a layer shared.
+
     """
     if method not in ('statistics', 'least_squares'):
         raise KwsImuError(

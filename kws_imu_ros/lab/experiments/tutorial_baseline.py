@@ -389,7 +389,7 @@ class TutorialBaseline:
     def _motion(
         self, split: str
     ) -> tuple[list[GestureRecording], list[ActivityRecording], ImuBatches]:
-        """Recordings of a split and their batches, augmented for training only."""
+        """Return the recordings of a split and their batches, augmented for training only."""
         recordings = load_gestures(self.gestures, split)
         everyday = load_activities(self.activities, split)
         augmentation = ImuAugmentation() if split == 'training' else NO_AUGMENTATION

@@ -82,14 +82,16 @@ class Slices:
     """
     One axis of one weight array whose slices belong to units.
 
-    :param layer: the layer's name.
-    :param weight: index in the layer's `get_weights()`.
-    :param axis: axis of that array.
-    :param units: int array, the unit of every slice along the axis.
-    :param role: 'produce' makes the unit's activation, 'through' and 'scale' work on it alone
-        (depthwise kernels, normalization), 'consume' reads it.
-    :param tensor: for 'produce' and 'through' the key of the tensor made; for 'consume' of the
-        tensor read; else None.
+    Attributes:
+        layer: the layer's name.
+        weight: index in the layer's `get_weights()`.
+        axis: axis of that array.
+        units: int array, the unit of every slice along the axis.
+        role: 'produce' makes the unit's activation, 'through' and 'scale' work on it alone
+            (depthwise kernels, normalization), 'consume' reads it.
+        tensor: for 'produce' and 'through' the key of the tensor made; for 'consume' of the tensor
+            read; else None.
+
     """
 
     layer: str
@@ -105,9 +107,11 @@ class PruningGroup:
     """
     A width of the network: units that are made by the same layers and can be removed one by one.
 
-    :param name: the first layer that makes them.
-    :param units: int array of their numbers.
-    :param layers: every layer whose output channels they are.
+    Attributes:
+        name: the first layer that makes them.
+        units: int array of their numbers.
+        layers: every layer whose output channels they are.
+
     """
 
     name: str
@@ -128,7 +132,8 @@ class Coupling:
     """
     The units of a functional model, their slices of weights, and what cannot be pruned and why.
 
-    :param model: a functional Keras model without models inside.
+    Args:
+        model: a functional Keras model without models inside.
 
     Attributes:
         dimensions: tuple of PruningGroup that can be pruned.
@@ -196,7 +201,9 @@ class Coupling:
         """
         Set the activations of marked units to zero by zeroing the weights that make them.
 
-        :param model: the model whose weights are changed in place; by default the coupling's own.
+        Args:
+            model: the model whose weights are changed in place; by default the coupling's own.
+
         """
         model = model or self.model
         arrays: dict[str, list[np.ndarray]] = {}
@@ -217,7 +224,9 @@ class Coupling:
 
         Equals the model with these units zeroed, to rounding.
 
-        :raises KwsImuError: when a frozen unit or all units of a dimension are marked.
+        Raises:
+            KwsImuError: a frozen unit or all units of a dimension are marked.
+
         """
         for unit in np.flatnonzero(removed):
             if self._find(int(unit)) in self._reasons:
@@ -657,7 +666,7 @@ class Coupling:
         return np.array([self._find(int(unit)) for unit in units.ravel()]).reshape(units.shape)
 
     def _settle(self) -> None:
-        """Number units by their representatives and find dimensions, costs and refusals."""
+        """Give units the numbers of their representatives; find dimensions, costs and refusals."""
         roots = self._resolved(np.arange(len(self._parent)))
         for item in self.slices:
             item.units = roots[item.units]

@@ -20,8 +20,10 @@ def cross_entropy(outputs, labels) -> tf.Tensor:
     """
     Return the cross entropy of every sample, summed over the model's outputs.
 
-    :param outputs: softmax probabilities (batch, classes), or a list or dictionary of them.
-    :param labels: int classes (batch,), in the same structure.
+    Args:
+        outputs: softmax probabilities (batch, classes), or a list or dictionary of them.
+        labels: int classes (batch,), in the same structure.
+
     """
     losses = [
         tf_keras.losses.sparse_categorical_crossentropy(label, output)
@@ -35,9 +37,11 @@ class Samples:
     """
     Data that a criterion may look at.
 
-    :param batches: (inputs, labels) pairs; inputs as the model takes them.
-    :param loss: loss of every sample from the model's outputs and the labels, shape (batch,).
-    :param seed: of the random criterion.
+    Attributes:
+        batches: (inputs, labels) pairs; inputs as the model takes them.
+        loss: loss of every sample from the model's outputs and the labels, shape (batch,).
+        seed: of the random criterion.
+
     """
 
     batches: Sequence[tuple[object, object]] = ()
@@ -53,8 +57,12 @@ def score(criterion: str, coupling: Coupling, samples: Samples | None = None) ->
     their mean over each dimension; those of the loss ('taylor', 'sensitivity') are comparable as
     they are.
 
-    :param criterion: a key of CRITERIA.
-    :raises KwsImuError: when the criterion is unknown, needs data and has none, or yields NaN.
+    Args:
+        criterion: a key of CRITERIA.
+
+    Raises:
+        KwsImuError: the criterion is unknown, needs data and has none, or yields NaN.
+
     """
     if criterion not in CRITERIA:
         known = ', '.join(CRITERIA)

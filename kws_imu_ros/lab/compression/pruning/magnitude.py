@@ -58,10 +58,14 @@ def prune_low_magnitude(
 
     Sparsity rises from 0 by a cubic over the first two thirds of the steps, then stays.
 
-    :param train: trains the given (wrapped) model for `steps` optimizer steps, in any loop that
-        calls it with training=True once a step. Its weights are not the given model's.
-    :param steps: optimizer steps that `train` will do.
-    :raises KwsImuError: when the share is outside (0, 1), or no layer can be made sparse.
+    Args:
+        train: trains the given (wrapped) model for `steps` optimizer steps, in any loop that calls
+            it with training=True once a step. Its weights are not the given model's.
+        steps: optimizer steps that `train` will do.
+
+    Raises:
+        KwsImuError: the share is outside (0, 1), or no layer can be made sparse.
+
     """
     if not 0 < share < 1:
         raise KwsImuError(f'the share of weights to zero is {share}; it must be between 0 and 1')

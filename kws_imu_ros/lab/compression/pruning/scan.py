@@ -52,8 +52,10 @@ def scan(
     """
     Cut every dimension alone by each ratio and measure; weights are restored afterwards.
 
-    :param metric: higher is better, of the coupling's model as it is when called.
-    :param progress: called with (points done, points in all).
+    Args:
+        metric: higher is better, of the coupling's model as it is when called.
+        progress: called with (points done, points in all).
+
     """
     baseline = float(metric(coupling.model))
     rows: list[ScanRow] = []
@@ -73,7 +75,9 @@ def limited(coupling: Coupling, scores: np.ndarray, ratios: Mapping[str, float])
     """
     Return scores with infinity where the scan says stop, so that a global budget obeys it.
 
-    :param ratios: from `Scan.ratios`; dimensions that it does not name are left alone.
+    Args:
+        ratios: from `Scan.ratios`; dimensions that it does not name are left alone.
+
     """
     allowed = select_by_ratio(coupling, scores, ratios)
     result = scores.copy()

@@ -20,11 +20,13 @@ class Step:
     """
     The network after one step.
 
-    :param index: 1 for the first step.
-    :param model: the smaller dense model, fine-tuned when a function for that was given.
-    :param before: cost before the step.
-    :param after: cost after it.
-    :param widths: channels kept, by dimension.
+    Attributes:
+        index: 1 for the first step.
+        model: the smaller dense model, fine-tuned when a function for that was given.
+        before: cost before the step.
+        after: cost after it.
+        widths: channels kept, by dimension.
+
     """
 
     index: int
@@ -61,10 +63,14 @@ def prune_in_steps(
     The cost falls by the same factor in every step, and importance is measured anew on what the
     step before left.
 
-    :param budget: a Budget, or shares to remove by dimension or layer name.
-    :param fine_tune: called with (model, step from 1); returns the tuned model, or None when it
-        tuned in place.
-    :raises KwsImuError: when steps is below 1, a budget impossible, or a name not prunable.
+    Args:
+        budget: a Budget, or shares to remove by dimension or layer name.
+        fine_tune: called with (model, step from 1); returns the tuned model, or None when it tuned
+            in place.
+
+    Raises:
+        KwsImuError: steps is below 1, a budget impossible, or a name not prunable.
+
     """
     if steps < 1:
         raise KwsImuError(f'pruning in {steps} steps is not possible; use at least 1')

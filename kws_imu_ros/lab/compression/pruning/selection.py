@@ -19,15 +19,17 @@ class Budget:
     """
     What may remain.
 
-    :param kind: 'macs', 'parameters' or 'bytes' (of the int8 file, estimated).
-    :param limit: the most that may remain; at most 1.0, a share of what there is.
-    :param keep_share: every dimension keeps at least this share of its units.
-    :param multiple: every dimension that loses units keeps a multiple of this many, where it has
-        them: int8 kernels work in fours and eights.
-    :param per_cost: the units go that matter least for what their removal saves, the greedy
-        solution of a knapsack (as HALP does for latency, Shen et al., NeurIPS 2022); of whole
-        multiples, those come back that still fit. Without it a narrow layer that saves little is
-        emptied before a wide one is touched.
+    Attributes:
+        kind: 'macs', 'parameters' or 'bytes' (of the int8 file, estimated).
+        limit: the most that may remain; at most 1.0, a share of what there is.
+        keep_share: every dimension keeps at least this share of its units.
+        multiple: every dimension that loses units keeps a multiple of this many, where it has them:
+            int8 kernels work in fours and eights.
+        per_cost: the units go that matter least for what their removal saves, the greedy solution
+            of a knapsack (as HALP does for latency, Shen et al., NeurIPS 2022); of whole multiples,
+            those come back that still fit. Without it a narrow layer that saves little is emptied
+            before a wide one is touched.
+
     """
 
     kind: str
@@ -61,9 +63,13 @@ def select_by_budget(
     """
     Return which units to remove, bool (unit_count,): as few of the weakest as meet the budget.
 
-    :param scores: importance of every unit, comparable between dimensions; infinite ones stay.
-    :param widths: units of each dimension that `keep_share` is a share of, by default today's.
-    :raises KwsImuError: when the budget cannot be met; the sentence says what can.
+    Args:
+        scores: importance of every unit, comparable between dimensions; infinite ones stay.
+        widths: units of each dimension that `keep_share` is a share of, by default today's.
+
+    Raises:
+        KwsImuError: the budget cannot be met; the sentence says what can.
+
     """
     limit = budget.absolute(coupling)
     if getattr(coupling.cost(), budget.kind) <= limit:
@@ -93,8 +99,12 @@ def select_by_ratio(
     """
     Return which units to remove, bool (unit_count,).
 
-    :param ratios: name of a dimension, or of any layer in it, to the share of units to remove.
-    :raises KwsImuError: when a name is no prunable layer or a share is outside [0, 1).
+    Args:
+        ratios: name of a dimension, or of any layer in it, to the share of units to remove.
+
+    Raises:
+        KwsImuError: a name is no prunable layer or a share is outside [0, 1).
+
     """
     chosen: list[int] = []
     for name, ratio in ratios.items():
