@@ -149,7 +149,7 @@ class _Listener:
 
     def wait_until_ready(self, processes: dict[str, subprocess.Popen]) -> None:
         """
-        Listen until the robot shows a sign of life of fusion and of command.
+        Listen until a heartbeat of fusion and a velocity of command have come.
 
         Raises:
             KwsImuError: a process ended, or nothing was heard for a minute.
@@ -162,7 +162,7 @@ class _Listener:
 
         if not self.listen_until(ready, PATIENCE_S):
             raise KwsImuError(
-                f'The robot showed no sign of life for {PATIENCE_S:g} s; try `kws-imu run`.'
+                f'The robot showed no heartbeat for {PATIENCE_S:g} s; try `kws-imu run`.'
             )
 
     def _on_alive(self, _: UInt32) -> None:
@@ -186,7 +186,7 @@ class _Listener:
 def measure_start_up(
     bundle: Bundle, bag: Path, scenario: Path, seconds: float, progress: Progress
 ) -> dict[str, Any]:
-    """Time from the start of the composed process to its first sign of life and cmd_vel."""
+    """Time from the start of the composed process to its first heartbeat and cmd_vel."""
     durations = []
     for number in range(STARTS):
         with _Listener(everything=False) as listener:

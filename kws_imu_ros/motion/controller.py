@@ -8,7 +8,7 @@ from enum import Enum
 from kws_imu_ros.motion.profiles import Drive, MotionTable, Resume, Scale, Stop
 from kws_imu_ros.motion.velocity import Velocity
 
-# After a pause of our own, signs of life wait in a queue behind the update: this long, in s, they
+# After a pause of our own, heartbeats wait in a queue behind the update: this long, in s, they
 # have to be taken before fusion counts as dead. During the pause nothing was published, and the
 # base has stopped by itself.
 GRACE_AFTER_PAUSE = 0.1
@@ -298,7 +298,7 @@ class MotionController:
                 CommandOutcome.EMERGENCY_STOP, 'the emergency stop is engaged; release it.'
             )
         if not self.fusion_alive:
-            return ignore(CommandOutcome.FUSION_LOST, 'fusion gives no sign of life.')
+            return ignore(CommandOutcome.FUSION_LOST, 'fusion gives no heartbeat.')
         if self._stopped_ns is not None and command.stamp_ns < self._stopped_ns:
             return ignore(CommandOutcome.OVERTAKEN, 'it was given before the robot was stopped.')
         if command.age_ns >= _nanoseconds(lifetime):
@@ -358,7 +358,7 @@ class MotionController:
             return
         was_alive = now_ns - self._heartbeat_ns <= _nanoseconds(timeout + dt)
         if was_alive:
-            # Once a sign of life: a machine that stutters must not keep a dead fusion alive.
+            # Once a heartbeat: a machine that stutters must not keep a dead fusion alive.
             self._forgiven = True
             latest_ns = now_ns - _nanoseconds(max(timeout - GRACE_AFTER_PAUSE, 0.0))
             self._heartbeat_ns = max(self._heartbeat_ns, latest_ns)

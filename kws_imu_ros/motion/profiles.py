@@ -73,7 +73,7 @@ class MotionTable:
     limits: velocity and acceleration limits.
     minimum_scale, maximum_scale: range of the speed factor that Scale profiles change.
     command_lifetime: s after which a command has lost its effect.
-    fusion_timeout: s without a sign of life of fusion before the robot is stopped.
+    fusion_timeout: s without a heartbeat of fusion before the robot is stopped.
     max_clock_skew: s that a command may come from the future before it is refused.
     source: the file, for errors.
     """

@@ -354,11 +354,10 @@ class CommandNode(BaseNode):
         if state == self._state:
             return
         if state is MotionState.FUSION_LOST and self._state is None:
-            self.get_logger().info('Waiting for a sign of life of fusion.')
+            self.get_logger().info('Waiting for a heartbeat of fusion.')
         elif state is MotionState.FUSION_LOST:
             self.get_logger().warning(
-                'Fusion gives no sign of life; the robot stands until it does and a new command '
-                'comes.'
+                'Fusion gives no heartbeat; the robot stands until it does and a new command comes.'
             )
         elif self._state is MotionState.FUSION_LOST:
             self.get_logger().info('Fusion is alive.')
@@ -370,7 +369,7 @@ class CommandNode(BaseNode):
         if controller.emergency_stopped:
             warnings.append('The emergency stop is engaged; release it to drive.')
         if controller.state is MotionState.FUSION_LOST:
-            warnings.append('Fusion gives no sign of life; the robot stands.')
+            warnings.append('Fusion gives no heartbeat; the robot stands.')
         fusions = self.count_publishers(self.resolve_topic_name('fusion_alive'))
         if fusions > 1:
             # Two robots of one classroom that share names obey each other's pupils.

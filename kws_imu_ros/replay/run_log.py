@@ -89,7 +89,7 @@ class RunLog:
         if lost:
             signs.append(f'sound was lost {lost} time{"s" if lost > 1 else ""}')
         if any(
-            node == 'command' and 'sign of life' in sentence for _, node, sentence in self.warnings
+            node == 'command' and 'no heartbeat' in sentence for _, node, sentence in self.warnings
         ):
             signs.append('fusion fell silent for longer than the watchdog allows')
         return ' and '.join(signs)

@@ -159,7 +159,7 @@ def test_a_machine_that_fell_behind_is_told_from_a_robot_that_erred(log: RunLog)
     assert log.overload() == ''
     log.fusion = {'audio gaps': '2', 'audio restarts': '1'}
     assert log.overload() == 'sound was lost 3 times'
-    log.warnings.append((2.0, 'command', 'Fusion gives no sign of life; the robot stands.'))
+    log.warnings.append((2.0, 'command', 'Fusion gives no heartbeat; the robot stands.'))
     assert 'sound was lost 3 times and fusion fell silent' in log.overload()
 
 

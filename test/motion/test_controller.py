@@ -164,7 +164,7 @@ def test_a_pause_of_the_watcher_itself_gives_fusion_a_moment_to_be_heard():
     robot.tick(10)
     robot.fusion = False
     robot.now += 1000 * MS
-    assert robot.tick() != REST, 'signs of life may wait in the queue'
+    assert robot.tick() != REST, 'heartbeats may wait in the queue'
     robot.fusion = True
     assert robot.tick(5) != REST
 
