@@ -13,6 +13,7 @@ EXECUTABLES = (
     'fusion',
     'command',
     'simulated_robot',
+    'choreographer',
     'replay',
     'robot',
 )

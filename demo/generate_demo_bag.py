@@ -219,6 +219,8 @@ def _imu_track(scenario: dict, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return stamps int64 (n,) in ns from the start and values float64 (n, 6) in SI units."""
     end_ns = int(scenario['duration_s'] * 1e9)
     shows = [event['show'] for event in scenario['events'] if 'show' in event]
+    if not shows:  # Nobody wears the sensor.
+        return np.zeros(0, np.int64), np.zeros((0, 6))
     shows.sort(key=lambda show: show['at_s'])
     movements = [_read_movement(folder, show['recording'], show['at_s']) for show in shows]
     parts: list[tuple[np.ndarray, np.ndarray]] = []

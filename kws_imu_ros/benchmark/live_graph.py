@@ -64,7 +64,7 @@ def _separate(bundle: Bundle, bag: Path) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def _running(commands: dict[str, list[str]]) -> Iterator[dict[str, subprocess.Popen]]:
+def running(commands: dict[str, list[str]]) -> Iterator[dict[str, subprocess.Popen]]:
     """Run a process for each command line; interrupt them all at the end."""
     source = str(Path(kws_imu_ros.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (source, os.environ.get('PYTHONPATH', ''))))
@@ -110,7 +110,7 @@ class _Heard:
     velocities: list[tuple[int, tuple[float, float]]] = field(default_factory=list)
 
 
-class _Listener:
+class Listener:
     """A node that notes when messages arrive."""
 
     def __init__(self, *, everything: bool) -> None:
@@ -127,10 +127,11 @@ class _Listener:
         if everything:
             subscribe(Int16MultiArray, 'audio', self._on_audio, LOGGED_QOS)
             subscribe(String, 'command', self._on_command, LOGGED_QOS)
+        self.subscribe = lambda kind, topic, callback: subscribe(kind, topic, callback, LOGGED_QOS)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
 
-    def __enter__(self) -> _Listener:
+    def __enter__(self) -> Listener:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -189,9 +190,9 @@ def measure_start_up(
     """Time from the start of the composed process to its first heartbeat and cmd_vel."""
     durations = []
     for number in range(STARTS):
-        with _Listener(everything=False) as listener:
+        with Listener(everything=False) as listener:
             begin_ns = time.monotonic_ns()
-            with _running(_composed(bundle, bag)) as processes:
+            with running(_composed(bundle, bag)) as processes:
                 listener.wait_until_ready(processes)
                 heard = listener.heard
                 if heard.alive_ns and heard.velocities:
@@ -226,8 +227,8 @@ def measure_load(
     ):
         progress(f'load of the {name} graph, {seconds + SETTLE_S:.0f} s')
         with contextlib.ExitStack() as stack:
-            with _Listener(everything=False) as listener:
-                processes = stack.enter_context(_running(commands))
+            with Listener(everything=False) as listener:
+                processes = stack.enter_context(running(commands))
                 listener.wait_until_ready(processes)
             time.sleep(SETTLE_S)
             result[name] = _watch(processes, seconds)
@@ -351,8 +352,8 @@ def measure_latency(
     words = find_words(bag, scenario)
     duration_s = load_scenario(scenario).duration_s
     progress(f'latency of {len(words)} words, {duration_s:.0f} s')
-    with _Listener(everything=True) as listener:
-        with _running(_composed(bundle, bag)) as processes:
+    with Listener(everything=True) as listener:
+        with running(_composed(bundle, bag)) as processes:
             listener.wait_until_ready(processes)
             listener.listen_until(
                 lambda: any(process.poll() is not None for process in processes.values()),

@@ -24,6 +24,7 @@ from kws_imu_ros.bringup.robot_description import (
 )
 from kws_imu_ros.bringup.robot_input import NONE
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.nodes.choreographer_node import ChoreographerNode
 from kws_imu_ros.nodes.command_node import CommandNode
 from kws_imu_ros.nodes.fusion_node import FusionNode
 from kws_imu_ros.nodes.imu_node import ImuNode
@@ -40,6 +41,7 @@ NODE_CLASSES: dict[str, type[Node]] = {
     'simulated_robot': SimulatedRobotNode,
     'fusion': FusionNode,
     'command': CommandNode,
+    'choreographer': ChoreographerNode,
     'imu': ImuNode,
     'replay': ReplayNode,
     'microphone': MicrophoneNode,

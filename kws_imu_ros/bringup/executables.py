@@ -40,6 +40,11 @@ def simulated_robot() -> None:
     _run('nodes.simulated_robot_node')
 
 
+def choreographer() -> None:
+    """Run the choreographer node."""
+    _run('nodes.choreographer_node')
+
+
 def replay() -> None:
     """Run the replay node."""
     _run('nodes.replay_node')

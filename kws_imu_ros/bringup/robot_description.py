@@ -43,6 +43,9 @@ class RobotOptions:
     namespace: of all nodes and topics, so that several robots fit into one domain.
     use_sim_time: take the time from /clock. With a bag and the simulated robot nobody else can
     give it, so the bag does; without, it is the simulator's.
+    dances: whether a choreographer takes part. choreography: path of its dance, '' for one that is
+    to be composed. start_at_once: dance as soon as the robot is there. save_to: path of what is
+    composed, '' for that of the dance.
     """
 
     input: str = DEMO
@@ -57,12 +60,19 @@ class RobotOptions:
     keep_running: bool = False
     namespace: str = ''
     use_sim_time: bool = False
+    dances: bool = False
+    choreography: str = ''
+    start_at_once: bool = True
+    save_to: str = ''
 
     def to_arguments(self) -> list[str]:
         """Return what `parse_options` reads: the command line of the executable `robot`."""
         arguments = ['--input', self.input, '--imu', self.imu]
         arguments += ['--simulate', str(self.simulate).lower(), '--model', self.model]
         arguments += ['--use-sim-time'] if self.use_sim_time else []
+        if self.dances:
+            arguments += ['--choreography', self.choreography, '--save-to', self.save_to]
+            arguments += ['--start-at-once', str(self.start_at_once).lower()]
         return [*arguments, *(['--keep-running'] if self.keep_running else [])]
 
 
@@ -150,6 +160,8 @@ def describe_robot(options: RobotOptions) -> RobotDescription:
     add('command', {'motion_file': options.motion}, listens_on='command')
     if options.simulate:
         add('simulated_robot', {}, listens_on='cmd_vel')
+    if options.dances:
+        nodes.append(describe_choreographer(options))
     if imu is not None:
         # Voice works without it.
         add('imu', imu, ending=Ending.IS_DONE_WITHOUT, is_sense=True)
@@ -164,6 +176,23 @@ def describe_robot(options: RobotOptions) -> RobotDescription:
     else:
         add('microphone', {'device': options.device}, is_sense=True)
     return RobotDescription(source, tuple(nodes))
+
+
+def describe_choreographer(options: RobotOptions) -> NodeDescription:
+    """Return the node that lets the robot dance."""
+    texts = {
+        'choreography': options.choreography,
+        'motion_file': options.motion,
+        'save_to': options.save_to,
+    }
+    overrides: dict[str, Any] = {key: value for key, value in texts.items() if value}
+    # What is to be composed is not danced at once.
+    overrides['start_at_once'] = options.start_at_once and bool(options.choreography)
+    if options.use_sim_time:
+        overrides['use_sim_time'] = True
+    return NodeDescription(
+        'choreographer', overrides, listens_on='decision', namespace=options.namespace
+    )
 
 
 def composed_command(options: RobotOptions, ros_arguments: Iterable[str] = ()) -> list[str]:
@@ -203,7 +232,19 @@ def parse_options(arguments: Sequence[str]) -> RobotOptions:
         action='store_true',
         help='take the time from /clock; a bag publishes it, unless a simulator takes part',
     )
-    return RobotOptions(**vars(parser.parse_args(arguments)))
+    parser.add_argument('--choreography', help='dance of the choreographer; empty: to be composed')
+    parser.add_argument('--save-to', default='', help='where the choreographer saves')
+    parser.add_argument(
+        '--start-at-once',
+        type=_boolean,
+        default=True,
+        metavar='true|false',
+        help='whether the dance begins by itself (default: true)',
+    )
+    args = parser.parse_args(arguments)
+    # Without the option nobody dances.
+    args.dances, args.choreography = args.choreography is not None, args.choreography or ''
+    return RobotOptions(**vars(args))
 
 
 def _boolean(text: str) -> bool:

@@ -125,6 +125,10 @@ class Composer:
         """Return what was composed up to now."""
         return self._dance
 
+    def beat_ns(self, beat: float) -> int:
+        """Return when a beat falls, on the clock of `start`; of beat 1 before it, 0."""
+        return (self._first_ns or 0) + self._times.time_ns(beat)
+
     def start(self, now_ns: int) -> None:
         """Count in one bar from now on; beat 1 follows it."""
         bar_ns = round(self._dance.beats_per_bar * self._dance.period_ns)

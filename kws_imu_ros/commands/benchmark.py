@@ -93,14 +93,14 @@ def _plain(name: str) -> Part:
     return measure
 
 
-def _live(name: str) -> Part:
+def _live(name: str, module: str = 'live_graph') -> Part:
     """Return a part that watches the live graph, which needs ROS."""
 
     def measure(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
         try:
             # Before ROS is imported: some settings end the process in the import.
             prepare_environment()
-            graph = importlib.import_module('kws_imu_ros.benchmark.live_graph')
+            graph = importlib.import_module(f'kws_imu_ros.benchmark.{module}')
         except ModuleNotFoundError as error:
             return {'skipped': f'{error.name} is not installed'}
         scenario = args.scenario or share_path('demo', 'scenario.yaml')
@@ -117,4 +117,5 @@ PARTS: dict[str, Part] = {
     'start_up': _live('measure_start_up'),
     'load': _live('measure_load'),
     'latency': _live('measure_latency'),
+    'dance': _live('measure_dance', 'dance'),
 }

@@ -53,14 +53,24 @@ class Plan:
     arena: tuple[float, float]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's options."""
+# After a dance, s for the robot to stand.
+AFTER_DANCE_S = 1.5
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, default_input: str = DEMO, inputs: str = 'demo, microphone'
+) -> None:
+    """
+    Add the verb's options.
+
+    default_input: where nothing is said. inputs: those that are no files, for people.
+    """
     source = parser.add_argument_group('input')
     source.add_argument(
         '--input',
-        default=DEMO,
+        default=default_input,
         metavar='INPUT',
-        help='demo, microphone, a sound file (wav, flac, ogg) or a bag; default: demo',
+        help=f'{inputs}, a sound file (wav, flac, ogg) or a bag; default: {default_input}',
     )
     source.add_argument('--device', default='', help='microphone by index or name')
     source.add_argument(
@@ -100,14 +110,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument('--no-record', action='store_true', help='leave no bag')
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, dance: Path | None = None) -> int:
     """
-    Run until the input ends or Ctrl-C; return the exit status.
+    Run until the input or the dance ends, or Ctrl-C; return the exit status.
 
     0: what happened is what was expected (or nothing was); 1: it is not; 2: a problem, told in one
-    sentence; 130: interrupted before there could be a verdict.
+    sentence; 130: interrupted before there could be a verdict. dance: a choreography to perform.
     """
-    plan = _plan(args)
+    plan = _plan(args, dance)
     console = Console()
     live = console.is_terminal and not args.no_terminal
     display = (
@@ -122,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     return _finish(plan, graph, console)
 
 
-def _plan(args: argparse.Namespace) -> Plan:
+def _plan(args: argparse.Namespace, dance: Path | None = None) -> Plan:
     """Return what to run; what can be refused is refused before anything starts."""
     options = RobotOptions(
         input=args.input,
@@ -134,13 +144,15 @@ def _plan(args: argparse.Namespace) -> Plan:
         audio_topic=args.audio_topic,
         imu_topic=args.imu_topic,
         simulate=not args.no_simulation,
+        dances=dance is not None,
+        choreography=str(dance or ''),
     )
     robot = describe_robot(options)
     source, scenario = robot.source, None
     if source.kind is InputKind.BAG and source.path is not None:
         sensor_topics(summarize_bag(source.path), args.audio_topic, args.imu_topic)
         beside = source.path.parent / 'scenario.yaml'
-        path = args.scenario or (beside if beside.is_file() else None)
+        path = args.scenario or (beside if beside.is_file() and dance is None else None)
         scenario = load_scenario(path) if path else None
     for path in args.params_file:
         if not path.is_file():
@@ -193,6 +205,7 @@ class _Graph:
         self._monitor: RunMonitorNode | None = None
         self.recorder: Any = None
         self.completed = False
+        self._over_at: float | None = None
 
     def run(self) -> int:
         """Run all of it; return the exit status of the graph itself."""
@@ -238,8 +251,10 @@ class _Graph:
             self.recorder = RecorderNode(parameter_overrides=_overrides(recording))
             nodes.append(self.recorder)
         display = self._display
+        # Commands of a dance have no decision behind them that would be shown.
+        danced = {'on_command': display.danced} if plan.options.dances else {}
         self._monitor = RunMonitorNode(
-            plan.log, display.decided, display.warned, display.update, stamped=stamped
+            plan.log, display.decided, display.warned, display.update, stamped=stamped, **danced
         )
         nodes.append(self._monitor)
         self._robot = self._make_robot()
@@ -280,7 +295,10 @@ class _Graph:
         if log.start_ns is None and replay is not None:
             log.start_ns = replay.started_ns
         log.input_ended = self._robot.input_ended
-        self.completed = self._robot.finished()
+        if log.dance_ended and self._over_at is None:
+            self._over_at = time.monotonic()
+        over = self._over_at is not None and time.monotonic() - self._over_at > AFTER_DANCE_S
+        self.completed = self._robot.finished() or over
         return self.completed
 
 
@@ -309,6 +327,8 @@ def _finish(plan: Plan, graph: _Graph, console: Console) -> int:
         _say(console, f'bag of the run: {plan.bag}')
     if judgement is not None:
         return _verdict(judgement, log, console)
+    if plan.options.dances and graph.completed:
+        return _dance_verdict(log, console)
     if plan.robot.source.kind is InputKind.BAG and not graph.completed:
         print('kws-imu: interrupted; the robot is stopped.', file=sys.stderr)
         return 128 + signal.SIGINT
@@ -332,6 +352,20 @@ def _verdict(judgement: Judgement, log: RunLog, console: Console) -> int:
             'show; try again when the machine is less busy, or use `kws-imu replay BAG --offline`.',
         )
     return 0 if judgement.passed else 1
+
+
+def _dance_verdict(log: RunLog, console: Console) -> int:
+    """Say how the dance went; return 0 where the robot danced all of it."""
+    dance = log.dance
+    _say(console, dance.get('latest') or 'The robot did not dance.')
+    _say(
+        console,
+        f'{dance.get("moves", "no")} moves danced, {dance.get("late moves", 0)} late, '
+        f'{dance.get("lost moves", 0)} left out; '
+        f'lateness {dance.get("lateness, median / p95 / longest (ms)", "-")} ms (median / 95 % / '
+        f'longest); {log.distance():.2f} m driven',
+    )
+    return 0 if dance.get('state') == 'ended' and dance.get('lost moves') == '0' else 1
 
 
 def _say(console: Console, text: str) -> None:

@@ -64,6 +64,10 @@ class TerminalDisplay:
         text.append(f'{node} warns: {sentence}', style='yellow')
         self._live.console.print(text, highlight=False)
 
+    def danced(self, time_s: float, intent: str) -> None:
+        """Leave a command of a dance above the live part."""
+        self._live.console.print(f'{time_s:6.2f} s  {intent}', highlight=False)
+
 
 class LineDisplay:
     """Print one plain line an event, for logs, pipes and screen readers."""
@@ -101,6 +105,10 @@ class LineDisplay:
     def warned(self, time_s: float, node: str, sentence: str) -> None:
         """Print a node's warning."""
         self._print(f'{time_s:6.2f} s  {node} warns: {sentence}')
+
+    def danced(self, time_s: float, intent: str) -> None:
+        """Print a command of a dance."""
+        self._print(f'{time_s:6.2f} s  {intent}')
 
     def _print(self, line: str) -> None:
         # Not wrapped: a line an event is what a reader of logs searches.

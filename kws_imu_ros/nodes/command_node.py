@@ -174,6 +174,7 @@ class CommandNode(BaseNode):
         self._refused: dict[CommandOutcome, int] = {}
         self._accepted = 0
         self._last_refusal = ''
+        self._outlived = ''  # The command whose lifetime has ended last; '' after another one.
 
         self._velocity_type = TwistStamped if self._stamped else Twist
         self._velocity_publisher = self.create_publisher(
@@ -273,6 +274,7 @@ class CommandNode(BaseNode):
         result = self._controller.command(intent, now_ns - age_ns, now_ns)
         if result.accepted:
             self._accepted += 1
+            self._outlived = ''
             self._tell_if_nobody_listens()
             # Now and not at the next period: stop and start are felt at once.
             self._on_timer()
@@ -341,7 +343,10 @@ class CommandNode(BaseNode):
 
     def _on_timer(self) -> None:
         now_ns = self._now_ns()
+        before = self._controller.active_intent
         velocity = self._controller.update(now_ns)
+        if before and not self._controller.active_intent:
+            self._outlived = before
         self._report_state()
         if velocity != Velocity() or self._controller.emergency_stopped:
             self._moved_ns = now_ns
@@ -399,7 +404,10 @@ class CommandNode(BaseNode):
             )
         # Again and again, for a twist_mux that came later.
         self._emergency_publisher.publish(Bool(data=controller.emergency_stopped))
-        return Report(f'The robot is {controller.state}.', warnings=warnings, values=values)
+        summary = f'The robot is {controller.state}'
+        if self._outlived and controller.state in (MotionState.STANDING, MotionState.STOPPING):
+            summary += f': the life of the command {self._outlived!r} is over'
+        return Report(f'{summary}.', warnings=warnings, values=values)
 
     def _publish(self, velocity: Velocity) -> None:
         if self._controller.emergency_stopped:

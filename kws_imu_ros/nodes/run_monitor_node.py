@@ -47,6 +47,7 @@ class RunMonitorNode(BaseNode):
         on_refresh: Callable[[], None],
         refresh_rate: float = 5.0,
         stamped: bool = False,
+        on_command: Callable[[float, str], None] = lambda _time_s, _intent: None,
         **kwargs: Any,
     ) -> None:
         """
@@ -54,9 +55,11 @@ class RunMonitorNode(BaseNode):
 
         on_decision: called with each decision and its time in the run. on_warning: called with
         time, node and sentence. on_refresh: called `refresh_rate` times a second, for a display.
-        stamped: whether cmd_vel carries TwistStamped.
+        stamped: whether cmd_vel carries TwistStamped. on_command: called with the time in the run
+        and the intent of each command.
         """
         super().__init__('observer', **kwargs)
+        self._on_command = on_command
         self._log = log
         self._steady_start_ns: int | None = None
         self._on_decision = on_decision
@@ -141,7 +144,9 @@ class RunMonitorNode(BaseNode):
         self._on_decision(time_s, decision)
 
     def _take_command(self, message: String) -> None:
-        self._log.commands.append((self._time(), intent_from_message(message)))
+        time_s, intent = self._time(), intent_from_message(message)
+        self._log.commands.append((time_s, intent))
+        self._on_command(time_s, intent)
 
     def _take_velocity(self, message: Twist | TwistStamped) -> None:
         velocity = velocity_from_message(message)
@@ -155,8 +160,13 @@ class RunMonitorNode(BaseNode):
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name.split('/')[-1] == 'fusion':
-                self._log.fusion = {item.key: item.value for item in status.values}
+            node = status.name.split('/')[-1]
+            if node in ('fusion', 'choreographer'):
+                values = {item.key: item.value for item in status.values}
+                if node == 'fusion':
+                    self._log.fusion = values
+                else:
+                    self._log.dance = values
 
     def _take_log(self, message: Log) -> None:
         # Whoever is told that the input has ended needs no warning that nothing comes any more.

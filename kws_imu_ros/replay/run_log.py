@@ -22,8 +22,8 @@ class RunLog:
     Times in the lists are seconds from `start_ns`, the time that the bag's first message is given
     (for a microphone: the start of the run).
     voice, gesture: labels and the latest smoothed posterior, float32. warnings: time, node and
-    sentence. fusion: the fusion node's latest diagnostics, by name. input_ended: whether nothing
-    more will be heard or seen.
+    sentence. fusion, dance: the latest diagnostics of fusion and choreographer, by name.
+    input_ended: whether nothing more will be heard or seen.
     """
 
     scenario: Scenario | None = None
@@ -41,6 +41,7 @@ class RunLog:
     posteriors: list[tuple[float, np.ndarray, np.ndarray]] = field(default_factory=list)
     warnings: list[tuple[float, str, str]] = field(default_factory=list)
     fusion: dict[str, str] = field(default_factory=dict)
+    dance: dict[str, str] = field(default_factory=dict)
     input_ended: bool = False
 
     def time_of(self, stamp_ns: int) -> float:
@@ -72,6 +73,12 @@ class RunLog:
             return self.pose
         index = int(np.searchsorted(times, time_s, side='right')) - 1
         return self.path[max(index, 0)][1]
+
+    @property
+    def dance_ended(self) -> bool:
+        """Return whether there was a dance that is over now."""
+        state = self.dance.get('state')
+        return state == 'ended' or (state == 'stopped' and bool(self.dance.get('latest')))
 
     def current_event(self) -> str:
         """Return the name of the scenario's event of this moment, '' between events."""

@@ -34,6 +34,27 @@ def test_words_of_the_demo_end_within_their_clips(graph):
         assert word.sequence == pytest.approx(word.end_s * 50, abs=3)
 
 
+def test_a_move_counts_by_its_distance_from_its_own_beat():
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from kws_imu_ros.benchmark import dance as measured
+    from kws_imu_ros.choreography.choreography import Choreography, Move
+    from kws_imu_ros.choreography.feasibility import require_danceable
+    from kws_imu_ros.motion.profiles import load_motion_table
+
+    moves = tuple(Move(1.0 + n, 1.0, robot=('up', 'down')[n % 2]) for n in range(4))
+    found = measured._lateness(
+        Choreography('four', 60.0, 4, moves),
+        5_000 * MS,
+        # The second is late, the third never came, and a stop between them is no move.
+        [(5_010 * MS, 'up'), (6_060 * MS, 'down'), (6_500 * MS, 'stop'), (7_990 * MS, 'down')],
+    )
+    assert (found['moves'], found['came'], found['share_within_50_ms']) == (4, 3, 0.5)
+    assert found['from_beat_ms'] == {'p50': 10.0, 'p95': 55.0, 'maximum': 60.0}
+    table = load_motion_table(REPOSITORY / 'config' / 'motion.yaml')
+    for seconds in (1.0, 20.0, 600.0):
+        require_danceable(measured._dance(seconds), table)
+
+
 def word(graph, **changes):
     values = {
         'name': 'left',

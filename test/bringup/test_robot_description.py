@@ -33,6 +33,9 @@ def test_which_nodes_a_robot_has(sound, tmp_path):
     recording.touch()
     assert names(RobotOptions()) == ['fusion', 'command', 'simulated_robot', 'replay']
     assert names(RobotOptions(simulate=False)) == ['fusion', 'command', 'replay']
+    assert names(RobotOptions(dances=True)) == [
+        *('fusion', 'command', 'simulated_robot', 'choreographer', 'replay')
+    ]
     assert names(RobotOptions(input='microphone'))[-2:] == ['imu', 'microphone']
     assert names(RobotOptions(input='microphone', imu='none'))[-1:] == ['microphone']
     assert names(RobotOptions(input=str(sound), imu=str(recording)))[-2:] == ['imu', 'microphone']
@@ -68,6 +71,21 @@ def test_options_become_parameters_and_what_is_not_given_does_not():
     assert 'audio_topic' not in bag.overrides
 
 
+def test_a_dance_that_is_to_be_composed_does_not_start_at_once():
+    def choreographer(**options) -> dict:
+        nodes = describe_robot(RobotOptions(dances=True, **options)).nodes
+        return next(dict(node.overrides) for node in nodes if node.name == 'choreographer')
+
+    assert choreographer() == {'start_at_once': False}
+    assert choreographer(choreography='d.yaml', motion='m.yaml') == {
+        'choreography': 'd.yaml',
+        'motion_file': 'm.yaml',
+        'start_at_once': True,
+    }
+    waits = choreographer(choreography='d.yaml', start_at_once=False, save_to='e.yaml')
+    assert (waits['start_at_once'], waits['save_to']) == (False, 'e.yaml')
+
+
 def test_a_namespace_makes_room_for_a_second_robot():
     for node in describe_robot(RobotOptions(namespace='desk_2')).nodes:
         assert node.command()[-2:] == ['-r', '__ns:=/desk_2']
@@ -95,7 +113,7 @@ def test_the_command_line_of_a_node_keeps_texts_texts():
 
 
 def test_each_node_has_its_module_and_its_shipped_parameters():
-    robot = describe_robot(RobotOptions(input='microphone'))
+    robot = describe_robot(RobotOptions(input='microphone', dances=True))
     files = [path.stem for path in robot.parameters_files()]
     assert files == [node.name for node in robot.nodes]
     package = Path(__file__).resolve().parents[2] / 'kws_imu_ros'
@@ -107,6 +125,8 @@ def test_each_node_has_its_module_and_its_shipped_parameters():
     'options',
     [
         RobotOptions(),
+        RobotOptions(dances=True),
+        RobotOptions(dances=True, choreography='d.yaml', start_at_once=False, save_to='e.yaml'),
         RobotOptions(input='talk.wav', imu='serial', model='voice_gesture', simulate=False),
         RobotOptions(keep_running=True, use_sim_time=True),
     ],

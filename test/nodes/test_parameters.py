@@ -18,7 +18,7 @@ from kws_imu_ros.nodes.runtime.parameters import NODES, declarations_of
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / 'config'
 # Every one that robot.launch.py and `kws-imu run` give to nodes.
-FILES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot')
+FILES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot', 'choreographer')
 
 
 def overrides(node: str, tmp_path: Path, test_data: Path) -> dict[str, object]:

@@ -11,6 +11,8 @@ ACTIONS = {
     'show': 'show the moves of a dance, and whether the robot can dance it',
     'edit': 'insert, delete, move, repeat, mirror, stretch, join; undo',
     'play': 'dance it with a robot that is only computed',
+    'perform': 'dance it with the robot, in the live graph',
+    'demo': 'compose a dance of a recorded voice, and let the simulated robot dance it',
     'music': 'find the beats of a sound file',
 }
 

@@ -31,6 +31,7 @@ NODES = {
     'fusion': ('fusion_node', 'FusionNode'),
     'command': ('command_node', 'CommandNode'),
     'simulated_robot': ('simulated_robot_node', 'SimulatedRobotNode'),
+    'choreographer': ('choreographer_node', 'ChoreographerNode'),
     'replay': ('replay_node', 'ReplayNode'),
     'recorder': ('recorder_node', 'RecorderNode'),
 }

@@ -24,6 +24,7 @@ AUDIO_QOS = reliable(50)
 DECISION_QOS = latched(10)
 EMERGENCY_STOPPED_QOS = latched(1)
 MOTION_TABLE_QOS = latched(1)
+CHOREOGRAPHY_QOS = latched(1)
 # The rest: command, cmd_vel, odom, joint_states, tf.
 RELIABLE_QOS = reliable(10)
 # The newest velocity alone: after a pause, old ones must not be driven one by one.

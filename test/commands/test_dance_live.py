@@ -1,0 +1,87 @@
+"""`kws-imu dance perform` and `demo`: the real graph dances, or refuses what cannot be danced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kws_imu_ros.choreography.file import load_choreography
+from kws_imu_ros.commands import main as cli
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEMO = REPOSITORY / 'demo' / 'dance'
+WORDS = ['up', 'left', 'up', 'right', 'right', 'down', 'left', 'go']
+DANCE = """\
+schema: 1
+name: short
+beats_per_minute: 120
+beats_per_bar: 2
+moves:
+  - {beat: 1, beats: 2, robot: up}
+  - {beat: 3, beats: 2, robot: down}
+"""
+
+
+def dance(*arguments: object) -> int:
+    return cli.main(['dance', *map(str, arguments)])
+
+
+@pytest.mark.parametrize('start', ['0', '0.1', '-0.2'])
+def test_the_demo_s_voice_sets_its_eight_moves_on_their_beats(tmp_path, capsys, start):
+    path = tmp_path / 'dance.yaml'
+    assert dance('compose', path, '--input', DEMO / 'bag', '--tempo', 60, f'--start={start}') == 0
+    composed = load_choreography(path)
+    assert [move.robot for move in composed.moves] == WORDS
+    assert [move.beat for move in composed.moves] == list(range(1, 17, 2))
+    assert {move.beats for move in composed.moves} == {2.0}
+    assert len(composed.phrases) == 1
+
+
+def test_the_demo_s_bag_is_small_and_holds_what_its_scenario_says():
+    assert sum(path.stat().st_size for path in (DEMO / 'bag').iterdir()) < 1_500_000
+    scenario = yaml.safe_load((DEMO / 'scenario.yaml').read_text())
+    assert [event['expect'] for event in scenario['events']] == [*WORDS, 'stop']
+
+
+@pytest.mark.parametrize(
+    ('text', 'sentence'),
+    [
+        (DANCE.replace('120', '300'), 'needs 0.5 s and gets 0.4 s'),
+        (DANCE[: DANCE.index('moves')] + 'moves: []\n', 'has no moves'),
+        (DANCE.replace('robot: up', 'robot: fly'), 'fly'),
+    ],
+)
+def test_what_cannot_be_danced_is_refused_before_anything_starts(tmp_path, capsys, text, sentence):
+    path = tmp_path / 'dance.yaml'
+    path.write_text(text)
+    assert dance('perform', path, '--output', tmp_path / 'out') == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_real_robot_must_hear(tmp_path, capsys):
+    path = tmp_path / 'dance.yaml'
+    path.write_text(DANCE)
+    assert dance('perform', path, '--no-simulation') == 2
+    assert 'give --input microphone' in capsys.readouterr().err
+
+
+@pytest.mark.ros
+@pytest.mark.realtime
+def test_a_dance_is_performed_in_the_real_graph(tmp_path, processes, bundle_directory):
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    path, out = tmp_path / 'dance.yaml', tmp_path / 'out'
+    path.write_text(DANCE)
+    child = processes.start(
+        *('-m', 'kws_imu_ros', 'dance', 'perform', path, '--no-terminal', '--output', out),
+        *('--model', bundle_directory),
+    )
+    status = child.wait()
+    assert 'The dance has ended' in child.output
+    assert 'of 2 moves danced' in child.output
+    # A machine that was held up tells so, and leaves moves out.
+    assert status == (0 if ' 0 left out' in child.output else 1)
+    assert (out / 'path.png').is_file()
+    assert 'Traceback' not in child.output
