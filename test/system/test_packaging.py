@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # What a library of requirements/runtime.txt is called in rosdep; None: it has no key.
 ROSDEP_KEYS = {
     'ai-edge-litert': None,
+    'dtaidistance': None,
     'jinja2': 'python3-jinja2',
     'matplotlib': 'python3-matplotlib',
     'numpy': 'python3-numpy',

@@ -14,6 +14,9 @@ ACTIONS = {
     'perform': 'dance it with the robot, in the live graph',
     'demo': 'compose a dance of a recorded voice, and let the simulated robot dance it',
     'music': 'find the beats of a sound file',
+    'record': "keep how the teacher's wrist moves, cut at the beats",
+    'score': 'say what a pupil changes: one thing, and a card of all',
+    'evaluate': 'put faults into dances of real motion and count what the coach finds',
 }
 
 

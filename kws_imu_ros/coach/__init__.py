@@ -1,0 +1,1 @@
+"""What a pupil's wrist did of a dance: compared with the teacher's, and said in one sentence."""
