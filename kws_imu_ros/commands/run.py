@@ -239,7 +239,7 @@ class _Graph:
         return arguments
 
     def _create(self, nodes: list[Node]) -> None:
-        from kws_imu_ros.nodes.recorder_node import RecorderNode
+        from kws_imu_ros.nodes.recorder_node import DANCE_TOPICS, TOPICS, RecorderNode
         from kws_imu_ros.nodes.run_monitor_node import RunMonitorNode
         from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
 
@@ -247,7 +247,9 @@ class _Graph:
         stamped = self._stamped()
         # First in, last out: they see the robot's last words.
         if plan.bag is not None:
-            recording = {'bag': str(plan.bag), ENABLE_STAMPED_CMD_VEL: stamped}
+            recording: dict[str, Any] = {'bag': str(plan.bag), ENABLE_STAMPED_CMD_VEL: stamped}
+            if plan.options.dances:
+                recording['topics'] = [*TOPICS, *DANCE_TOPICS]
             self.recorder = RecorderNode(parameter_overrides=_overrides(recording))
             nodes.append(self.recorder)
         display = self._display

@@ -38,6 +38,12 @@ TOPICS = {
     'cmd_vel': ('geometry_msgs/msg/Twist', LOGGED_QOS),
     'odom': ('nav_msgs/msg/Odometry', LOGGED_QOS),
 }
+# Of a robot that dances; `kws-imu dance record` finds the first beat of a bag by them.
+DANCE_TOPICS = {
+    'beat': ('std_msgs/msg/UInt32', LOGGED_QOS),
+    'choreography': ('std_msgs/msg/String', LOGGED_LATCHED_QOS),
+}
+_KNOWN = {**TOPICS, **DANCE_TOPICS}
 # A minute of everything; beyond it the disk has lost the race and the rest is counted as dropped.
 _LONGEST_QUEUE = 30_000
 # Slower than this, in a second, time is only being synchronized.
@@ -92,17 +98,17 @@ class RecorderNode(BaseNode):
     def _configure(self) -> None:
         bag, topics = self.declare('bag'), self.declare('topics')
         stamped = self.declare(ENABLE_STAMPED_CMD_VEL)
-        unknown = sorted(set(topics) - set(TOPICS))
+        unknown = sorted(set(topics) - set(_KNOWN))
         if unknown:
             raise KwsImuError(
                 f'The recorder does not know {", ".join(unknown)}; choose among '
-                f'{", ".join(TOPICS)}, or record with `ros2 bag record`.'
+                f'{", ".join(_KNOWN)}, or record with `ros2 bag record`.'
             )
         name = bag or time.strftime('run-%Y-%m-%d-%H-%M-%S')
         self._path = user_path(name)
         self.writer = BagWriter(self._path)
         for topic in topics:
-            message_type, qos = TOPICS[topic]
+            message_type, qos = _KNOWN[topic]
             if topic == 'cmd_vel' and stamped:
                 message_type = 'geometry_msgs/msg/TwistStamped'
             resolved = self.resolve_topic_name(topic)

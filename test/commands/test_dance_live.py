@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kws_imu_ros.bags.reading import read_raw, summarize_bag, typestore
 from kws_imu_ros.choreography.file import load_choreography
 from kws_imu_ros.commands import main as cli
 
@@ -84,4 +85,13 @@ def test_a_dance_is_performed_in_the_real_graph(tmp_path, processes, bundle_dire
     # A machine that was held up tells so, and leaves moves out.
     assert status == (0 if ' 0 left out' in child.output else 1)
     assert (out / 'path.png').is_file()
+    # Where the first beat lies, for `kws-imu dance record` and `score`.
+    topics = {topic.name: topic.count for topic in summarize_bag(out / 'bag').topics}
+    assert topics['/choreography'] >= 1
+    beats = [
+        typestore().deserialize_cdr(raw.data, raw.type).data
+        for raw in read_raw(out / 'bag', ['/beat'])
+    ]
+    assert beats == sorted(beats)
+    assert beats[0] == 0
     assert 'Traceback' not in child.output
