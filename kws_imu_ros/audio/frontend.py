@@ -49,12 +49,12 @@ class FrontEndParameters:
         return self.fft_length + (self.frames - 1) * self.hop_length
 
 
-def _hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def _hz_to_mel(hz: float) -> np.ndarray:
     """Convert Hz to mel on Slaney's scale: linear below 1 kHz, logarithmic above."""
-    hz = np.asarray(hz, dtype=np.float64)
-    linear = hz * 3.0 / 200.0
-    logarithmic = 15.0 + np.log(np.maximum(hz, 1e-9) / 1000.0) * 27.0 / np.log(6.4)
-    return np.where(hz >= 1000.0, logarithmic, linear)
+    values = np.asarray(hz, dtype=np.float64)
+    linear = values * 3.0 / 200.0
+    logarithmic = 15.0 + np.log(np.maximum(values, 1e-9) / 1000.0) * 27.0 / np.log(6.4)
+    return np.where(values >= 1000.0, logarithmic, linear)
 
 
 def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
@@ -80,7 +80,8 @@ def mel_matrix(parameters: FrontEndParameters) -> np.ndarray:
     rising = -ramps[:-2] / widths[:-1, None]
     falling = ramps[2:] / widths[1:, None]
     area = 2.0 / (edges_hz[2:] - edges_hz[:-2])
-    return (np.maximum(0.0, np.minimum(rising, falling)) * area[:, None]).astype(np.float32)
+    triangles: np.ndarray = np.maximum(0.0, np.minimum(rising, falling)) * area[:, None]
+    return triangles.astype(np.float32)
 
 
 def mel_matrix_digest(parameters: FrontEndParameters) -> str:
@@ -126,15 +127,15 @@ class _FrameTransform:
         """Transform one frame, float32 (fft_length,), to log-mel float32 (mel_bins,)."""
         spectrum = np.fft.rfft(frame * self._window)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-        return np.log(power @ self._mel + self._floor)
+        log_power: np.ndarray = np.log(power @ self._mel + self._floor)
+        return log_power
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:
     """Return samples as float32 in -1 to 1; int16 is divided by 32768, floats pass through."""
-    samples = np.asarray(samples)
-    if samples.dtype == np.int16:
-        return samples.astype(np.float32) / np.float32(32768.0)
-    return samples.astype(np.float32, copy=False)
+    values: np.ndarray = np.asarray(samples)
+    floats: np.ndarray = values.astype(np.float32, copy=False)
+    return floats / np.float32(32768.0) if values.dtype == np.int16 else floats
 
 
 def frame_count(samples: int, parameters: FrontEndParameters) -> int:
@@ -172,7 +173,7 @@ class LogMelStream:
         """Forget all audio; the window is digital silence again."""
         p = self.parameters
         self._pending = np.empty(0, np.float32)
-        self._frames = np.full((p.frames, p.mel_bins), p.silence, np.float32)
+        self._frames: np.ndarray = np.full((p.frames, p.mel_bins), p.silence, np.float32)
 
     def push(self, samples: np.ndarray, centred: bool = False) -> np.ndarray:
         """
@@ -197,4 +198,5 @@ class LogMelStream:
 
     def window(self) -> np.ndarray:
         """Return the newest `frames` frames, float32 (frames, mel_bins), oldest first."""
-        return self._frames.copy()
+        frames: np.ndarray = self._frames.copy()
+        return frames

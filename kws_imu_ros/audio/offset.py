@@ -90,7 +90,7 @@ class Offset:
         if not len(zeros):
             self._fading = None
             return part
-        output = part.copy()
+        output: np.ndarray = part.copy()
         last = self._last
         for i, value in enumerate(part.tolist()):
             if value:

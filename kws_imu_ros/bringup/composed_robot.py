@@ -7,6 +7,7 @@ as they are. This is what small machines run and what works where `ros2 launch` 
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -100,7 +101,7 @@ class ComposedRobot:
                 node.start()
                 self._ended = node.finished.done
             elif isinstance(node, MicrophoneNode):
-                self._ended = lambda microphone=node: microphone.finished
+                self._ended = functools.partial(getattr, node, 'finished')
 
     @property
     def input_ended(self) -> bool:

@@ -168,9 +168,9 @@ def _plan(args: argparse.Namespace, dance: Path | None = None) -> Plan:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        why = (error.strerror or str(error)).lower()
         raise KwsImuError(
-            f'The folder {output} cannot be made ({error.strerror.lower()}); give one of yours '
-            'with --output.'
+            f'The folder {output} cannot be made ({why}); give one of yours with --output.'
         ) from error
     bag = None if args.no_record else args.record or output / 'bag'
     return Plan(options, robot, output, bag, RunLog(scenario), _arena(args.params_file))

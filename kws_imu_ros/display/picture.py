@@ -65,7 +65,7 @@ def _draw_path(axes: Any, log: RunLog, commands: list[Command], arena: tuple[flo
     poses = [pose for _, pose in log.path] or [log.pose]
     xy = np.array([(pose.x, pose.y) for pose in poses])
     if len(xy) > 1:
-        segments = np.stack([xy[:-1], xy[1:]], axis=1)
+        segments = list(np.stack([xy[:-1], xy[1:]], axis=1))
         lines = LineCollection(segments, cmap='viridis', linewidths=3, capstyle='round')
         lines.set_array(np.array([time_s for time_s, _ in log.path[1:]]))
         axes.add_collection(lines)
@@ -173,7 +173,7 @@ def _draw_posterior(
 ) -> None:
     # Best effort brings a message late now and then; a picture wants them in order.
     rows = sorted(
-        (item for item in log.posteriors if len(item[column]) == len(labels)),
+        (item for item in log.posteriors if np.size(item[column]) == len(labels)),
         key=lambda item: item[0],
     )
     if len(rows) > 1 and labels:

@@ -191,10 +191,10 @@ def _headline(log: RunLog) -> RenderableType:
 
 def _latest(log: RunLog, width: int) -> RenderableType:
     # Always two lines of text, so that nothing below or above jumps.
-    box = {'title': 'decision', 'height': 4, 'width': min(width, FULL_WIDTH)}
-    if not log.decisions:
-        return Panel(Text('nothing decided yet', style='dim'), **box)
-    return Panel(_decision_row(*log.decisions[-1]), **box)
+    latest: RenderableType = Text('nothing decided yet', style='dim')
+    if log.decisions:
+        latest = _decision_row(*log.decisions[-1])
+    return Panel(latest, title='decision', height=4, width=min(width, FULL_WIDTH))
 
 
 def _level(level_dbfs: float) -> Text:

@@ -84,7 +84,7 @@ def _has_two_places(values: np.ndarray) -> bool:
     distance = float(np.linalg.norm(first - second))
     scatter = float(np.sqrt(np.minimum(to_first, to_second).mean()))
     switches = np.count_nonzero(np.diff(side)) / len(side)
-    return (
+    return bool(
         distance > LEAST_DISTANCE
         and distance > LEAST_SEPARATION * scatter
         and switches >= LEAST_SWITCHES

@@ -319,7 +319,8 @@ class ImuWindow:
         right = np.clip(right, 0, count - 1)
         width = np.maximum(stamps[right] - stamps[left], 1)
         weight = np.clip((grid - stamps[left]) / width, 0.0, 1.0)[:, None]
-        return (values[left] * (1.0 - weight) + values[right] * weight).astype(np.float32)
+        window: np.ndarray = values[left] * (1.0 - weight) + values[right] * weight
+        return window.astype(np.float32)
 
     def _append(self, stamp_ns: int, values: tuple[float, ...]) -> None:
         """Store one accepted sample, dropping those too old to matter."""

@@ -142,7 +142,7 @@ class _Input:
             )
         if not np.isfinite(values).all():
             values = np.nan_to_num(values, nan=self._missing, posinf=1e9, neginf=-1e9)
-        stored = values * self._gain
+        stored: np.ndarray = values * self._gain
         stored += self._bias
         if self._dtype == np.float32:
             return stored[None]
@@ -163,5 +163,6 @@ class _Output:
 
     def decode(self, get_tensor: Callable[[int], np.ndarray]) -> np.ndarray:
         """Return the posterior, float32 (labels,)."""
-        stored = get_tensor(self._index)[0].astype(np.float32)
-        return (stored - self._zero_point) * self._scale
+        stored: np.ndarray = get_tensor(self._index)[0].astype(np.float32)
+        posterior: np.ndarray = (stored - self._zero_point) * self._scale
+        return posterior

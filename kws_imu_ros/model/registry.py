@@ -73,11 +73,14 @@ def list_models(directory: Path) -> list[Entry]:
     entries = []
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         versions = sorted(
-            (path for path in folder.iterdir() if version_key(path.name)),
-            key=lambda path: version_key(path.name),
+            (
+                (key, path)
+                for path in folder.iterdir()
+                if (key := version_key(path.name)) is not None
+            ),
             reverse=True,
         )
-        for path in versions:
+        for _, path in versions:
             bundle, problem = None, ''
             try:
                 bundle = load_bundle(path)
@@ -89,7 +92,7 @@ def list_models(directory: Path) -> list[Entry]:
                     )
             except KwsImuError as error:
                 problem = str(error)
-            newest = path == versions[0]
+            newest = path == versions[0][1]
             entries.append(Entry(folder.name, path.name, path, newest, bundle, problem))
     return entries
 
@@ -175,7 +178,8 @@ def compare_metrics(candidate: Bundle, current: Bundle) -> list[str]:
 
 def next_version(versions: Sequence[str], part: str = 'minor') -> str:
     """Return the version after the newest of a name; part is 'major', 'minor' or 'patch'."""
-    newest = max((version_key(version) for version in versions), default=(0, 0, 0))
+    keys = (version_key(version) for version in versions)
+    newest = max((key for key in keys if key is not None), default=(0, 0, 0))
     index = ('major', 'minor', 'patch').index(part)
     return '.'.join(
         str(number + 1 if i == index else number if i < index else 0)
@@ -203,20 +207,19 @@ def promote(
     bundle = load_bundle(candidate)
     name = bundle.manifest.name
     folder = models / name
-    versions = (
-        [path.name for path in folder.iterdir() if version_key(path.name)]
-        if folder.is_dir()
-        else []
-    )
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    versions = {key: entry for entry in names if (key := version_key(entry)) is not None}
     wanted = version or bundle.manifest.version
-    if version_key(wanted) is None:
+    wanted_key = version_key(wanted)
+    if wanted_key is None:
         raise KwsImuError(f"'{wanted}' is no version; give three numbers, such as 1.2.0.")
-    newest = max(versions, key=version_key, default=None)
-    if newest is not None:
-        if version_key(wanted) <= version_key(newest):
+    if versions:
+        newest_key = max(versions)
+        newest = versions[newest_key]
+        if wanted_key <= newest_key:
             raise KwsImuError(
                 f'{name} {newest} is there already and versions only go up; promote it with '
-                f'--version {next_version(versions)}.'
+                f'--version {next_version([newest])}.'
             )
         worse = compare_metrics(bundle, load_bundle(folder / newest))
         if worse and not allow_worse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -60,19 +61,21 @@ def run_signature(
     return {name: np.stack(values) for name, values in results.items()}
 
 
-def quantize(values: np.ndarray, detail: Mapping) -> np.ndarray:
+def quantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
     """Quantize float32 values with a tensor's own scale and zero point; floats pass through."""
     scale, zero_point = detail['quantization']
     dtype = np.dtype(detail['dtype'])
     if scale == 0.0 or dtype.kind == 'f':
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
-    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    steps: np.ndarray = np.clip(np.round(values / scale) + zero_point, limits.min, limits.max)
+    return steps.astype(dtype)
 
 
-def dequantize(values: np.ndarray, detail: Mapping) -> np.ndarray:
+def dequantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
     """Return a tensor's values as float32."""
     scale, zero_point = detail['quantization']
     if scale == 0.0 or np.dtype(detail['dtype']).kind == 'f':
         return np.asarray(values, np.float32)
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    real: np.ndarray = (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    return real

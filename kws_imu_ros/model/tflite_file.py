@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.model.file_kinds import is_tflite, refuse_stranger
@@ -175,11 +176,12 @@ class _Table:
         self._vtable_bytes = self._number('<H', self._vtable)
         self._number('<H', self._vtable + self._vtable_bytes - 2)
 
-    def _number(self, code: str, position: int) -> int | float:
-        """Return the number at a position; negative ones would count from the file's end."""
+    def _number(self, code: str, position: int) -> int:
+        """Return the whole number at a position; negative ones would count from the file's end."""
         if position < 0:
             raise _DamageError('an offset points before the file')
-        return struct.unpack_from(code, self._data, position)[0]
+        (number,) = struct.unpack_from(code, self._data, position)
+        return int(number)
 
     def _field(self, index: int) -> int:
         """Return where field `index` lies, 0 when it is absent."""
@@ -217,7 +219,7 @@ class _Table:
             raise _DamageError('a name goes past the end')
         return self._data[position : position + length].decode('utf-8')
 
-    def numbers(self, index: int, code: str) -> tuple:
+    def numbers(self, index: int, code: str) -> tuple[Any, ...]:
         """Return a vector of scalars, () when it is absent."""
         position, length = self._vector(index)
         if length > MAXIMUM_ITEMS:

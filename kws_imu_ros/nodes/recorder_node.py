@@ -92,7 +92,9 @@ class RecorderNode(BaseNode):
                 self.writer.close()
             self.destroy_node()
             raise
-        self._thread = threading.Thread(target=self._write, name='recorder', daemon=True)
+        self._thread = threading.Thread(
+            target=self._write, args=(self.writer,), name='recorder', daemon=True
+        )
         self._thread.start()
 
     def _configure(self) -> None:
@@ -189,10 +191,10 @@ class RecorderNode(BaseNode):
             return self.get_clock().now().nanoseconds
         return self._start_ns + time.monotonic_ns()
 
-    def _write(self) -> None:
+    def _write(self, writer: BagWriter) -> None:
         while (item := self._queue.get()) is not None:
-            self._attempt(self.writer.write, *item)
-        self._attempt(self.writer.close)
+            self._attempt(writer.write, *item)
+        self._attempt(writer.close)
 
     def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
         """Write, unless that has failed before."""

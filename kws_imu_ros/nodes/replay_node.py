@@ -21,6 +21,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 
+from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.bags.reading import (
     AUDIO_TOPIC,
     AUDIO_TYPE,
@@ -180,9 +181,10 @@ class ReplayNode(BaseNode):
 
     def destroy_node(self) -> None:
         """Stop playing and leave the graph."""
-        if getattr(self, '_thread', None) is not None:
+        thread: threading.Thread | None = getattr(self, '_thread', None)
+        if thread is not None:
             self._stop.set()
-            self._thread.join()
+            thread.join()
             self._thread = None
         super().destroy_node()
 
@@ -274,9 +276,10 @@ class ReplayNode(BaseNode):
     def _playable(self, message: RawMessage) -> Any:
         """Return what to publish of a message of the bag, None where it cannot be used."""
         try:
-            content = deserialize_message(message.data, self._classes[message.topic])
+            content: Any = deserialize_message(message.data, self._classes[message.topic])
         except Exception as error:  # noqa: BLE001 A torn message fails in as many ways as it has bytes.
             return self._left_out(message, unreadable(error))
+        sense: Any = None
         if message.type in (AUDIO_TYPE, IMU_TYPE):
             try:
                 sense = sensor_content(content, message.type)
@@ -292,7 +295,7 @@ class ReplayNode(BaseNode):
         self._tell_of_jumps(message.topic, jumps)
         if self._keep_stamps:
             return message.data
-        if message.type == AUDIO_TYPE:
+        if isinstance(sense, AudioBlock):
             return audio_block_to_message(replace(sense, stamp_ns=stamp_ns))
         content.header.stamp = time_to_message(stamp_ns)
         return content

@@ -120,6 +120,7 @@ def test_all_is_played_in_order_with_stamps_of_now(bag: Path, make_replay, probe
 
 def test_with_the_clock_stamps_and_time_are_those_of_the_bag(bag: Path, make_replay, probe):
     audio = probe.record(Int16MultiArray, 'audio')
+    probe.record(Imu, 'imu/data_raw', qos_profile_sensor_data)
     clock = probe.record(Clock, '/clock', 1000)
     commands = probe.record(String, 'command')
     node = make_replay(bag=str(bag), publish_clock=True, rate=4.0, topics=['/command'])
@@ -139,6 +140,7 @@ def test_with_the_clock_stamps_and_time_are_those_of_the_bag(bag: Path, make_rep
 
 def test_a_loop_starts_again(bag: Path, make_replay, probe):
     audio = probe.record(Int16MultiArray, 'audio')
+    probe.record(Imu, 'imu/data_raw', qos_profile_sensor_data)
     node = make_replay(bag=str(bag), loop=True, rate=10.0)
     node.start()
     assert probe.spin_until(lambda: len(audio) > 2 * COUNT + 5)

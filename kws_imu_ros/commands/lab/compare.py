@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for row in rows:
         timing = ['-', '-', '-']
-        if row.latency:
+        if row.latency and base is not None:
             timing = [
                 f'{row.latency.low:.1f}',
                 f'{row.latency.median:.1f}',

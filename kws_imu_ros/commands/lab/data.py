@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import TaskID
 from rich.table import Column, Table
 
 from kws_imu_ros.console.progress import make_progress
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def _running_speech(args: argparse.Namespace) -> int:
     """Gather running speech and say whom to thank."""
     with make_progress() as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(name: str, done: int, total: int) -> None:
             if name not in tasks:
@@ -86,7 +87,7 @@ def _fetch(args: argparse.Namespace) -> int:
         return 0
     data_set = data_fetch.find_data_set(args.name)
     with make_progress() as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(stage: str, done: int, total: int) -> None:
             if stage not in tasks:

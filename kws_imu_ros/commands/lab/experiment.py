@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from kws_imu_ros.commands.arguments import Parser
 from kws_imu_ros.errors import KwsImuError
@@ -24,17 +25,18 @@ class _ExperimentParser(Parser):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.experiment = None
+        self.experiment: ModuleType | None = None
 
     def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Declare the experiment's options, then parse."""
         if self.experiment is None:
-            self.experiment = importlib.import_module(EXPERIMENTS[self.prog.split()[-1]][0])
-            _add_common_arguments(self, getattr(self.experiment, 'NEEDS_SPEECH', True))
-            self.experiment.add_arguments(self)
-            self.set_defaults(experiment=self.experiment, parser=self)
+            experiment = importlib.import_module(EXPERIMENTS[self.prog.split()[-1]][0])
+            _add_common_arguments(self, getattr(experiment, 'NEEDS_SPEECH', True))
+            experiment.add_arguments(self)
+            self.set_defaults(experiment=experiment, parser=self)
+            self.experiment = experiment
         return super().parse_known_args(args, namespace)
 
 

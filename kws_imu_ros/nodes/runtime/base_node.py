@@ -76,7 +76,7 @@ class BaseNode(Node):
             self.destroy_node()
             raise
 
-    def create_timer(
+    def create_timer(  # type: ignore[override]  # Another one in each rclpy.
         self, timer_period_sec: float, callback: Callable[..., None], *args: Any, **kwargs: Any
     ) -> Timer:
         """Create a timer on the steady clock, unless another one is given by its name."""

@@ -25,7 +25,9 @@ class CoalescingExecutor(SingleThreadedExecutor):
         super().__init__(context=context)
         self._gather_s = gather_s
 
-    def _wait_for_ready_callbacks(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def _wait_for_ready_callbacks(  # type: ignore[override]  # Another one in each rclpy.
+        self, *args: Any, **kwargs: Any
+    ) -> Iterator[Any]:
         # Not public, but the one place where a pass begins, in every rclpy since Humble. Should a
         # later one rename it, this is an ordinary SingleThreadedExecutor.
         time.sleep(self._gather_s)

@@ -34,8 +34,10 @@ rclpy.create_node('environment_probe', start_parameter_services=False).destroy_n
 rclpy.try_shutdown()
 """
 # Of variables that ROS or its middleware read.
-_PREFIXES = ('ROS_', 'RMW_', 'RCUTILS_', 'FASTDDS_', 'FASTRTPS_', 'CYCLONEDDS_', 'ZENOH_')
-_PREFIXES += ('RTI_', 'NDDS_', 'AMENT_')
+_PREFIXES = (
+    *('ROS_', 'RMW_', 'RCUTILS_', 'FASTDDS_', 'FASTRTPS_', 'CYCLONEDDS_', 'ZENOH_'),
+    *('RTI_', 'NDDS_', 'AMENT_'),
+)
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ class SensorNode(BaseNode):
         if self._failure is not None:
             raise self._failure
         warnings, values = self.diagnose(seconds)
-        errors = []
+        errors: list[str] = []
         if self._problem:
             # While the device is away, its silence is no news.
             errors, warnings = ([self._problem], []) if self._was_there else ([], [self._problem])

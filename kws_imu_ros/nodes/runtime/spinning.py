@@ -86,9 +86,9 @@ def run_nodes(
             )
         # Whatever it is, the robot stops and the person at the terminal gets a sentence.
         except Exception as error:  # noqa: BLE001
-            problem = as_user_error(error)
-            if problem is not None:
-                status, sentence = EXIT_USER_ERROR, str(problem)
+            mistake = as_user_error(error)
+            if mistake is not None:
+                status, sentence = EXIT_USER_ERROR, str(mistake)
             else:
                 status = EXIT_FAILURE
                 what = ' '.join(f'{type(error).__name__}: {error}'.split())
