@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,18 @@ PLAIN_ROOMS = (
     'motion',
     'replay',
 )
+# What people call a library, by the name that is imported.
+LIBRARIES = {
+    'PyYAML': 'yaml',
+    'pyserial': 'serial',
+    'LiteRT': 'ai_edge_litert',
+    'ROS': 'ros',
+}
+# An older name of another.
+SAME_LIBRARY = {'tflite_runtime': 'ai_edge_litert'}
+MOST_MODULES = 14
+LARGEST_SHARE = 0.2
+
 HEAVY = {
     'librosa',
     'matplotlib',
@@ -102,3 +116,81 @@ def test_starting_loads_no_heavy_library(module: str):
     )
     assert result.returncode == 0, result.stderr
     assert not set(result.stdout.split()) & (HEAVY | {'scipy', 'sklearn'})
+
+
+# The rooms
+
+
+def contracts() -> dict[str, tuple[set[str], set[str]]]:
+    """Return the rooms and libraries that each room's contract allows."""
+    tomllib = pytest.importorskip('tomllib', reason='Python 3.11 reads pyproject.toml')
+    settings = tomllib.loads((REPOSITORY / 'pyproject.toml').read_text(encoding='utf-8'))
+    return {
+        contract['room']: (
+            set(contract.get('imports', ())),
+            {SAME_LIBRARY.get(name, name) for name in contract.get('libraries', ())},
+        )
+        for contract in settings['tool']['importlinter']['contracts']
+        if contract['type'] == 'room'
+    }
+
+
+def table() -> dict[str, tuple[set[str], set[str]]]:
+    """Return the same of the table in CONTRIBUTING.md."""
+    text = (REPOSITORY / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `([\w/]+)/` \|[^|]*\|([^|]*)\|([^|]*)\|$', text, re.MULTILINE)
+    return {
+        room.replace('/', '.'): (
+            {name.replace('/', '.') for name in re.findall(r'`([\w/]+)`', imports)},
+            {LIBRARIES.get(name, name) for name in re.findall(r'\w+', libraries)},
+        )
+        for room, imports, libraries in rows
+    }
+
+
+def test_the_contracts_are_kept():
+    pytest.importorskip('importlinter', reason='import-linter is not installed')
+    code = 'import sys; from importlinter.cli import lint_imports_command; lint_imports_command()'
+    result = subprocess.run(
+        [sys.executable, '-c', code, '--no-cache'],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=dict(os.environ, PYTHONPATH=str(REPOSITORY / 'test' / 'support'), COLUMNS='200'),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_table_says_what_the_contracts_say():
+    told, held = table(), contracts()
+    assert list(told) == list(held)
+    assert {room: told[room] for room in held if told[room] != held[room]} == {}
+
+
+def test_every_room_has_a_contract():
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / '__init__.py').is_file()}
+    wing = {f'lab.{path.name}' for path in (PACKAGE / 'lab').iterdir() if path.is_dir()}
+    expected = (rooms - {'lab'}) | {name for name in wing if not name.endswith('__')}
+    assert set(contracts()) == expected | {'nodes.runtime'}
+
+
+def test_the_top_of_the_package_holds_rooms():
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert files == {'__init__.py', '__main__.py', 'errors.py', 'resources.py'}
+    assert {path.name for path in (PACKAGE / 'lab').iterdir() if path.is_file()} == {'__init__.py'}
+
+
+def test_no_folder_is_a_heap():
+    """The lab's rooms are counted like the others."""
+    modules: Counter[str] = Counter()
+    lines: Counter[str] = Counter()
+    for path in PACKAGE.rglob('*.py'):
+        count = len(path.read_text(encoding='utf-8').splitlines())
+        inside = path.relative_to(PACKAGE)
+        modules[str(inside.parent)] += path.name != '__init__.py'
+        for folder in inside.parents:
+            lines[str(folder)] += count
+    assert {folder: n for folder, n in modules.items() if n > MOST_MODULES} == {}
+    most = LARGEST_SHARE * lines['.']
+    assert {f: n for f, n in lines.items() if f not in ('.', 'lab') and n > most} == {}

@@ -19,6 +19,7 @@ PLAIN_ROOMS = (
     'audio',
     'bags',
     'choreography',
+    'coach',
     'configuration',
     'decision',
     'fusion',
