@@ -369,9 +369,13 @@ def _numbers(entry: Section, name: str, given: Any) -> list[float]:
     return [float(value) for value in given]
 
 
-def to_html(card: ScoreCard) -> str:
+def to_html(card: ScoreCard, opened: bool = False) -> str:
     """
     Return a card as one HTML page, whole without a network.
+
+    Args:
+        card: to show.
+        opened: show all at once; a pupil opens what he or she asks for otherwise.
 
     Raises:
         KwsImuError: Jinja2 is not installed.
@@ -386,7 +390,7 @@ def to_html(card: ScoreCard) -> str:
         ) from error
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page: str = environment.from_string(PAGE).render(
-        card=card, right=FindingKind.RIGHT, unseen=FindingKind.NOT_SEEN, place=_place
+        card=card, right=FindingKind.RIGHT, unseen=FindingKind.NOT_SEEN, place=_place, opened=opened
     )
     return page
 
@@ -416,6 +420,7 @@ h1 { margin: 0; } h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .4rem .5rem; text-align: left; border-bottom: 1px solid #ddd; }
 th { font-weight: 600; font-size: .85rem; color: #555; }
+th.n { text-align: right; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.n small { color: #555; }
 .bar { position: relative; height: 14px; width: 150px; background: #eee; border-radius: 7px; }
@@ -439,7 +444,7 @@ summary { cursor: pointer; margin-top: 2rem; font-weight: 600; }
 <p class="quiet">Your first try on this card: the next one is compared with it.</p>
 {% endif %}
 {% if card.beats_per_minute %}
-<p>Your tempo: {{ card.beats_per_minute }} beats a minute; the dance has
+<p>Your tempo: {{ '%g'|format(card.beats_per_minute) }} beats a minute; the dance has
 {{ '%g'|format(card.tempo_wanted) }}.</p>
 {% endif %}
 {% if card.grade is not none %}
@@ -448,11 +453,12 @@ summary { cursor: pointer; margin-top: 2rem; font-weight: 600; }
 {% for note in card.notes %}
 <p class="note">{{ note }}</p>
 {% endfor %}
-<details open>
+<details{{ ' open' if opened else '' }}>
 <summary>Move by move</summary>
 <table>
 <tr><th></th><th>move</th><th></th><th>early &nbsp; beat &nbsp; late</th>
-<th>size<br>own last try</th><th>size<br>teacher</th><th>direction</th></tr>
+{% if card.progress %}<th class="n">size, own<br>last try</th>{% endif %}
+<th class="n">size,<br>teacher</th><th class="n">direction</th></tr>
 {% for move in card.moves %}
 <tr>
 <td class="n">{{ move.number }}</td>
@@ -468,7 +474,8 @@ summary { cursor: pointer; margin-top: 2rem; font-weight: 600; }
 <small class="quiet">{{ '%+d'|format(move.offset_ms) }} ms
 {% if move.last_offset_ms is not none %}(last {{ '%+d'|format(move.last_offset_ms) }}){% endif %}
 </small>{% endif %}</td>
-<td class="n">{% if move.size is not none %}{{ '%d'|format(move.size * 100) }} %{% endif %}</td>
+{% if card.progress %}<td class="n">
+{% if move.size is not none %}{{ '%d'|format(move.size * 100) }} %{% endif %}</td>{% endif %}
 <td class="n">{% if move.teacher_size is not none %}
 {{ '%d'|format(move.teacher_size * 100) }} %{% endif %}</td>
 <td class="n">{% if move.direction is not none %}{{ '%+.1f'|format(move.direction) }}{% endif %}
@@ -480,17 +487,19 @@ summary { cursor: pointer; margin-top: 2rem; font-weight: 600; }
 as the teacher did and -1 where you went the other way.</p>
 </details>
 {% if card.phrases|length > 1 %}
-<details open>
+<details{{ ' open' if opened else '' }}>
 <summary>Phrase by phrase</summary>
 <table>
-<tr><th>phrase</th><th>right</th><th>timing</th><th>size, own last try</th><th>size, teacher</th>
-<th>direction</th></tr>
+<tr><th>phrase</th><th class="n">right</th><th class="n">timing</th>
+{% if card.progress %}<th class="n">size, own last try</th>{% endif %}
+<th class="n">size, teacher</th><th class="n">direction</th></tr>
 {% for phrase in card.phrases %}
 <tr><td>{{ phrase.name or 'between' }}</td><td class="n">{{ phrase.right }} of {{ phrase.moves }}
 </td>
 <td class="n">{% if phrase.offset_ms is not none %}{{ '%+d'|format(phrase.offset_ms) }} ms
 {% endif %}</td>
-<td class="n">{% if phrase.size is not none %}{{ '%d'|format(phrase.size * 100) }} %{% endif %}</td>
+{% if card.progress %}<td class="n">
+{% if phrase.size is not none %}{{ '%d'|format(phrase.size * 100) }} %{% endif %}</td>{% endif %}
 <td class="n">{% if phrase.teacher_size is not none %}
 {{ '%d'|format(phrase.teacher_size * 100) }} %{% endif %}</td>
 <td class="n">{% if phrase.direction is not none %}{{ '%+.1f'|format(phrase.direction) }}{% endif %}

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--output', type=Path, metavar='JSON', help='write the card as JSON')
     parser.add_argument('--html', type=Path, metavar='HTML', help='write the card as a page')
-    parser.add_argument('--all', action='store_true', help='print what there is to every move')
+    parser.add_argument(
+        '--all', action='store_true', help='tell all of every move, on the page too'
+    )
     parser.add_argument('--grade', action='store_true', help='put a grade on the card')
     parser.add_argument(
         '--model', default='', help='bundle whose gestures are seen first; default: the newest'
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         write_whole(args.output, score_card.to_json(card))
     if args.html:
-        write_whole(args.html, score_card.to_html(card))
+        write_whole(args.html, score_card.to_html(card, args.all))
     if card.progress:
         print(f'Against your last try: {card.progress}')
     print(f'One thing to change: {card.change}')
