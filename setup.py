@@ -14,6 +14,7 @@ EXECUTABLES = (
     'command',
     'simulated_robot',
     'choreographer',
+    'coach',
     'replay',
     'robot',
 )

@@ -24,7 +24,12 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 
-from kws_imu_ros.bringup.robot_description import RobotOptions, describe_choreographer
+from kws_imu_ros.bringup.robot_description import (
+    Ending,
+    RobotOptions,
+    describe_choreographer,
+    describe_coach,
+)
 from kws_imu_ros.choreography.file import load_choreography
 from kws_imu_ros.errors import KwsImuError
 
@@ -43,8 +48,8 @@ def robot(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return [IncludeLaunchDescription(source, launch_arguments=arguments.items())]
 
 
-def choreographer(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return the choreographer."""
+def dance(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return the choreographer, and the coach where one is asked for."""
 
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
@@ -56,14 +61,15 @@ def choreographer(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if value('choreography'):
         # Before a robot is started for nothing.
         load_choreography(value('choreography'))
-    node = describe_choreographer(
-        RobotOptions(
-            dances=True,
-            choreography=value('choreography'),
-            save_to=value('save_to'),
-            start_at_once=value('start_at_once').lower() == 'true',
-        )
+    options = RobotOptions(
+        dances=True,
+        choreography=value('choreography'),
+        save_to=value('save_to'),
+        start_at_once=value('start_at_once').lower() == 'true',
     )
+    nodes = [describe_choreographer(options)]
+    if value('coach').lower() == 'true':
+        nodes.append(describe_coach(options, cards=value('cards')))
     return [
         Node(
             package=PACKAGE,
@@ -77,8 +83,13 @@ def choreographer(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             output='screen',
             emulate_tty=True,
             arguments=['--ros-args', '--log-level', value('log_level')],
-            on_exit=Shutdown(reason='the choreographer has ended'),
+            on_exit=(
+                [Shutdown(reason=f'{node.name} has ended')]
+                if node.ending is Ending.ENDS_ROBOT
+                else []
+            ),
         )
+        for node in nodes
     ]
 
 
@@ -100,6 +111,17 @@ def generate_launch_description() -> LaunchDescription:
                 default_value='true',
                 description='Dance as soon as the robot is there; false: wait for ~/start.',
                 **boolean,
+            ),
+            DeclareLaunchArgument(
+                'coach',
+                default_value='false',
+                description="Watch who dances with the sensor; needs the teacher's recording.",
+                **boolean,
+            ),
+            DeclareLaunchArgument(
+                'cards',
+                default_value='',
+                description='Folder for score cards; empty: none are written.',
             ),
             DeclareLaunchArgument(
                 'namespace', default_value='', description='Namespace of all topics and nodes.'
@@ -151,7 +173,7 @@ def generate_launch_description() -> LaunchDescription:
             GroupAction(
                 [
                     PushRosNamespace(LaunchConfiguration('namespace')),
-                    OpaqueFunction(function=choreographer),
+                    OpaqueFunction(function=dance),
                 ]
             ),
             OpaqueFunction(function=robot),

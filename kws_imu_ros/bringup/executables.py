@@ -45,6 +45,11 @@ def choreographer() -> None:
     _run('nodes.choreographer_node')
 
 
+def coach() -> None:
+    """Run the coach node."""
+    _run('nodes.coach_node')
+
+
 def replay() -> None:
     """Run the replay node."""
     _run('nodes.replay_node')

@@ -195,6 +195,28 @@ def describe_choreographer(options: RobotOptions) -> NodeDescription:
     )
 
 
+def describe_coach(options: RobotOptions, reference: str = '', cards: str = '') -> NodeDescription:
+    """
+    Return the node that watches the wrist of who dances.
+
+    Args:
+        options: of the robot.
+        reference: folder of the teacher's recordings, '' for that beside the dance.
+        cards: folder for score cards, '' for none.
+
+    """
+    texts = {'choreography': options.choreography, 'reference': reference, 'cards': cards}
+    overrides = {key: value for key, value in texts.items() if value}
+    # The robot dances without it as well.
+    return NodeDescription(
+        'coach',
+        overrides,
+        ending=Ending.IS_DONE_WITHOUT,
+        listens_on='beat',
+        namespace=options.namespace,
+    )
+
+
 def composed_command(options: RobotOptions, ros_arguments: Iterable[str] = ()) -> list[str]:
     """Return the command line that runs all nodes as one process."""
     module = f'{PACKAGE}.bringup.composed_robot'

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from kws_imu_ros.bags.reading import AUDIO_TOPIC, IMU_TOPIC, sensor_topics, summarize_bag
-from kws_imu_ros.bringup.robot_description import RobotDescription, RobotOptions, describe_robot
+from kws_imu_ros.bringup.robot_description import (
+    NodeDescription,
+    RobotDescription,
+    RobotOptions,
+    describe_coach,
+    describe_robot,
+)
 from kws_imu_ros.bringup.robot_input import DEMO, InputKind
 from kws_imu_ros.configuration.given import read_parameters_file
 from kws_imu_ros.display.picture import save_picture
@@ -43,6 +49,7 @@ class Plan:
 
     robot: its nodes and where audio and IMU come from. output: folder of what is left. bag: folder
     of the bag of the run, None to leave none. arena: of the simulated robot, m.
+    coach: who watches the wrist, None for nobody.
     """
 
     options: RobotOptions
@@ -51,6 +58,7 @@ class Plan:
     bag: Path | None
     log: RunLog
     arena: tuple[float, float]
+    coach: NodeDescription | None = None
 
 
 # After a dance, s for the robot to stand.
@@ -110,14 +118,17 @@ def add_arguments(
     output.add_argument('--no-record', action='store_true', help='leave no bag')
 
 
-def run(args: argparse.Namespace, dance: Path | None = None) -> int:
+def run(args: argparse.Namespace, dance: Path | None = None, reference: Path | None = None) -> int:
     """
     Run until the input or the dance ends, or Ctrl-C; return the exit status.
 
     0: what happened is what was expected (or nothing was); 1: it is not; 2: a problem, told in one
     sentence; 130: interrupted before there could be a verdict. dance: a choreography to perform.
+    reference: of a teacher, with whom a coach compares who dances; None for no coach.
     """
     plan = _plan(args, dance)
+    if reference is not None:
+        plan.coach = describe_coach(plan.options, str(reference), str(plan.output / 'cards'))
     console = Console()
     live = console.is_terminal and not args.no_terminal
     display = (
@@ -259,6 +270,10 @@ class _Graph:
             plan.log, display.decided, display.warned, display.update, stamped=stamped, **danced
         )
         nodes.append(self._monitor)
+        if plan.coach is not None:
+            from kws_imu_ros.nodes.coach_node import CoachNode
+
+            nodes.append(CoachNode(parameter_overrides=_overrides(dict(plan.coach.overrides))))
         self._robot = self._make_robot()
         self._robot.create(nodes)
         if self._robot.replay is None:

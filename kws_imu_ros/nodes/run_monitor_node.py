@@ -56,10 +56,11 @@ class RunMonitorNode(BaseNode):
         on_decision: called with each decision and its time in the run. on_warning: called with
         time, node and sentence. on_refresh: called `refresh_rate` times a second, for a display.
         stamped: whether cmd_vel carries TwistStamped. on_command: called with the time in the run
-        and the intent of each command.
+        and the intent of each command, or the sentence of a coach's finding.
         """
         super().__init__('observer', **kwargs)
         self._on_command = on_command
+        self.create_subscription(DiagnosticStatus, 'finding', self._take_finding, LOGGED_QOS)
         self._log = log
         self._steady_start_ns: int | None = None
         self._on_decision = on_decision
@@ -147,6 +148,9 @@ class RunMonitorNode(BaseNode):
         time_s, intent = self._time(), intent_from_message(message)
         self._log.commands.append((time_s, intent))
         self._on_command(time_s, intent)
+
+    def _take_finding(self, message: DiagnosticStatus) -> None:
+        self._on_command(self._time(), str(message.message))
 
     def _take_velocity(self, message: Twist | TwistStamped) -> None:
         velocity = velocity_from_message(message)

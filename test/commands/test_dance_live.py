@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from teachers import save_reference
 
 from kws_imu_ros.bags.reading import read_raw, summarize_bag, typestore
 from kws_imu_ros.choreography.file import load_choreography
 from kws_imu_ros.commands import main as cli
+from kws_imu_ros.commands.dance.perform import HAND_RULES, _policy_of_voice
+from kws_imu_ros.decision.decision import Rule
+from kws_imu_ros.decision.table import load_table
+from kws_imu_ros.errors import KwsImuError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / 'demo' / 'dance'
@@ -95,3 +100,35 @@ def test_a_dance_is_performed_in_the_real_graph(tmp_path, processes, bundle_dire
     assert beats == sorted(beats)
     assert beats[0] == 0
     assert 'Traceback' not in child.output
+
+
+def test_the_hand_of_who_dances_commands_nothing(tmp_path):
+    table = load_table(_policy_of_voice(tmp_path, ''))
+    assert {rule.value for rule in table.disabled} == set(HAND_RULES)
+    assert Rule.STOP not in table.disabled
+    own = tmp_path / 'own.yaml'
+    own.write_text(
+        (REPOSITORY / 'config' / 'policy.yaml').read_text().replace('  conflict:', '  # a')
+    )
+    with pytest.raises(KwsImuError):
+        _policy_of_voice(tmp_path, str(own))
+
+
+@pytest.mark.ros
+@pytest.mark.realtime
+def test_a_coach_watches_a_dance_in_the_real_graph(tmp_path, processes, bundle_directory, capsys):
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    path, folder = save_reference(tmp_path)
+    child = processes.start(
+        *('-m', 'kws_imu_ros', 'dance', 'perform', path, '--coach', '--no-terminal'),
+        *('--model', bundle_directory, '--output', tmp_path / 'out'),
+    )
+    child.wait()
+    # Nobody wears a sensor here.
+    assert 'the sensor was silent' in child.output
+    assert 'The dance has ended' in child.output
+    assert len(list((tmp_path / 'out' / 'cards').glob('*.html'))) == 1
+    assert 'Traceback' not in child.output
+    folder.rename(tmp_path / 'elsewhere')
+    assert dance('perform', path, '--coach') == 2
+    assert 'kws-imu dance record' in capsys.readouterr().err

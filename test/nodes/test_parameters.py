@@ -18,7 +18,14 @@ from kws_imu_ros.nodes.runtime.parameters import NODES, declarations_of
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / 'config'
 # Every one that robot.launch.py and `kws-imu run` give to nodes.
-FILES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot', 'choreographer')
+FILES = ('microphone', 'imu', 'fusion', 'command', 'simulated_robot', 'choreographer', 'coach')
+
+
+def reference_of(folder: Path) -> tuple[Path, Path]:
+    """Return a choreography file and the reference of a teacher beside it."""
+    from teachers import save_reference
+
+    return save_reference(folder)
 
 
 def overrides(node: str, tmp_path: Path, test_data: Path) -> dict[str, object]:
@@ -26,6 +33,7 @@ def overrides(node: str, tmp_path: Path, test_data: Path) -> dict[str, object]:
     return {
         'microphone': {'input': str(next((test_data / 'speech_commands').glob('*/*.ogg')))},
         'imu': {'input': 'file', 'file': str(test_data / 'imu' / 'razor_still.csv.gz')},
+        'coach': {'choreography': str(reference_of(tmp_path)[0])} if node == 'coach' else {},
         'replay': {'bag': str(REPOSITORY / 'demo' / 'bag')},
         'recorder': {'bag': str(tmp_path / 'bag')},
     }.get(node, {})

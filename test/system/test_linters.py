@@ -124,7 +124,7 @@ def test_every_executable_leads_to_a_function():
     found = entry_points()
     names = {name for name, _, _ in found}
     nodes = {'microphone', 'imu', 'fusion', 'command', 'simulated_robot', 'replay', 'robot'}
-    nodes |= {'choreographer'}
+    nodes |= {'choreographer', 'coach'}
     assert names == nodes | {'kws-imu'}
     for name, module, function in found:
         spec = importlib.util.find_spec(module)

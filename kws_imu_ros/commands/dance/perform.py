@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,9 +12,16 @@ from kws_imu_ros.choreography.choreography import BeatTimes, Choreography
 from kws_imu_ros.choreography.feasibility import require_danceable
 from kws_imu_ros.commands import run as run_verb
 from kws_imu_ros.commands.dance.files import beat_times, open_dance
+from kws_imu_ros.decision.table import load_table
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.resources import share_path, user_path
 
 QUIET = 'quiet'
+# What a gesture does by itself or to a word.
+HAND_RULES = (
+    *('stop_gesture', 'gesture_corrects_voice', 'agreement', 'gesture_alone', 'fused_decides'),
+    'conflict',
+)
 # Until the graph stands and after the dance, s.
 MARGIN_S = 40.0
 
@@ -21,6 +29,14 @@ MARGIN_S = 40.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `kws-imu run`."""
     parser.add_argument('dance', type=Path, help='choreography file')
+    parser.add_argument(
+        '--coach',
+        action='store_true',
+        help='say of each move of the arm what to change; the hand commands nothing then',
+    )
+    parser.add_argument(
+        '--reference', type=Path, help="folder of the teacher's; default: DANCE.reference"
+    )
     run_verb.add_arguments(parser, QUIET, f'{QUIET} (a room in which nobody speaks), microphone')
 
 
@@ -31,15 +47,56 @@ def run(args: argparse.Namespace) -> int:
     if not dance.moves:
         raise KwsImuError(f'{args.dance} has no moves; put some in with `kws-imu dance edit`.')
     require_danceable(dance, table)
-    if args.input != QUIET:
-        return run_verb.run(args, args.dance)
-    if args.no_simulation:
+    reference = _reference(args) if args.coach else None
+    if args.input == QUIET and args.no_simulation:
         raise KwsImuError(
             'A real robot that dances must hear when somebody says stop: give --input microphone.'
         )
     with tempfile.TemporaryDirectory() as folder:
-        args.input = str(_quiet_room(Path(folder), dance, beats))
-        return run_verb.run(args, args.dance)
+        if args.input == QUIET:
+            args.input = str(_quiet_room(Path(folder), dance, beats))
+        if reference is not None:
+            args.policy = str(_policy_of_voice(Path(folder), args.policy))
+        return run_verb.run(args, args.dance, reference)
+
+
+def _reference(args: argparse.Namespace) -> Path:
+    """
+    Return the folder of the teacher's recordings, which are there.
+
+    Raises:
+        KwsImuError: there are none.
+
+    """
+    # Here: a dance without a coach needs no library that compares movements.
+    from kws_imu_ros.coach.reference import read_index, reference_folder
+
+    folder: Path = args.reference or reference_folder(args.dance)
+    read_index(folder)
+    return folder
+
+
+def _policy_of_voice(folder: Path, given: str) -> Path:
+    """
+    Write a policy in which the hand commands nothing, since it dances; return its file.
+
+    Raises:
+        KwsImuError: the policy that was given cannot be read, or has no such rules.
+
+    """
+    source = user_path(given) if given else share_path('config', 'policy.yaml')
+    load_table(source)  # Says what is wrong with it.
+    text = source.read_text(encoding='utf-8')
+    for rule in HAND_RULES:
+        text, count = re.subn(rf'(?m)^(  {rule}:\n    enabled: )\w+', r'\g<1>false', text)
+        if count != 1:
+            raise KwsImuError(
+                f'The rule {rule} of {source} is not written as in config/policy.yaml, so that the '
+                'hand cannot be left out of it; write it so.'
+            )
+    path = folder / 'policy.yaml'
+    path.write_text(text, encoding='utf-8')
+    return path
 
 
 def _quiet_room(folder: Path, dance: Choreography, beats: BeatTimes) -> Path:

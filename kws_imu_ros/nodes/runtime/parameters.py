@@ -32,6 +32,7 @@ NODES = {
     'command': ('command_node', 'CommandNode'),
     'simulated_robot': ('simulated_robot_node', 'SimulatedRobotNode'),
     'choreographer': ('choreographer_node', 'ChoreographerNode'),
+    'coach': ('coach_node', 'CoachNode'),
     'replay': ('replay_node', 'ReplayNode'),
     'recorder': ('recorder_node', 'RecorderNode'),
 }
