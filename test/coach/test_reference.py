@@ -7,9 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wrist import dance, samples
 
+from kws_imu_ros.bags.reading import typestore
+from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.choreography.choreography import Choreography, Move
 from kws_imu_ros.coach import reference
 from kws_imu_ros.errors import KwsImuError
+from kws_imu_ros.messages.factory import BagMessages
+from kws_imu_ros.messages.imu import imu_sample_to_message
 
 DANCE = Choreography(
     "Teacher's", 60.0, 4, (Move(1.0, 3.0, arm='left'), Move(4.0, 3.0, reference='up'))
@@ -120,3 +124,27 @@ def test_an_index_that_is_written_is_read_again(tmp_path, name, start):
     index = reference.ReferenceIndex(name, (reference.TakeEntry('take_1', (span,)),))
     reference.write_index(tmp_path, index)
     assert reference.read_index(tmp_path) == index
+
+
+def test_the_first_beat_is_found_in_a_bag_or_asked_for(tmp_path):
+    messages = BagMessages(typestore())
+    path = tmp_path / 'bag'
+    with BagWriter(path) as writer:
+        for sample in MOTION:
+            message = imu_sample_to_message(sample, messages=messages)
+            writer.write_message('imu/data_raw', sample.stamp_ns, message)
+            # A bar of counting in ended with the dance's first beat; the second was a false start.
+            if sample.stamp_ns in (1_000_000_000, FIRST_NS, 3_000_000_000):
+                beat = 2 if sample.stamp_ns > FIRST_NS else 1
+                writer.write_message(
+                    'beat', sample.stamp_ns, messages.make('std_msgs/msg/UInt32', data=beat)
+                )
+    found = reference.read_wrist(path)
+    assert len(found) == len(MOTION)
+    assert reference.first_beat_ns(path, found, None) == FIRST_NS
+    assert reference.first_beat_ns(path, found, 1.5) == 1_500_000_000
+    with pytest.raises(KwsImuError, match='outside of'):
+        reference.first_beat_ns(path, found, 9.5)
+    reference.add_take(tmp_path, DANCE.name, MOTION, SPANS)
+    with pytest.raises(KwsImuError, match='give --first-beat'):
+        reference.first_beat_ns(tmp_path / 'take_1', found, None)
