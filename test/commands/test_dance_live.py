@@ -10,6 +10,8 @@ from teachers import save_reference
 
 from kws_imu_ros.bags.reading import read_raw, summarize_bag, typestore
 from kws_imu_ros.choreography.file import load_choreography
+from kws_imu_ros.coach.findings import FindingKind
+from kws_imu_ros.coach.score_card import read_card
 from kws_imu_ros.commands import main as cli
 from kws_imu_ros.commands.dance.perform import HAND_RULES, _policy_of_voice
 from kws_imu_ros.decision.decision import Rule
@@ -45,8 +47,22 @@ def test_the_demo_s_voice_sets_its_eight_moves_on_their_beats(tmp_path, capsys, 
     assert len(composed.phrases) == 1
 
 
-def test_the_demo_s_bag_is_small_and_holds_what_its_scenario_says():
-    assert sum(path.stat().st_size for path in (DEMO / 'bag').iterdir()) < 1_500_000
+def test_the_demo_s_coach_names_both_faults_and_nothing_else(tmp_path, capsys):
+    robot = load_choreography(DEMO / 'arms.yaml')
+    assert [move.robot for move in robot.moves] == WORDS
+    card = tmp_path / 'card.json'
+    status = dance(
+        *('score', DEMO / 'arms.yaml', '--input', DEMO / 'performance', '--output', card),
+        *('--reference', DEMO / 'reference', '--html', tmp_path / 'card.html'),
+    )
+    assert status == 1, 'there is something to change'
+    kinds = {move.number: move.kind for move in read_card(card).moves}
+    wrong = {number: kind for number, kind in kinds.items() if kind is not FindingKind.RIGHT}
+    assert wrong == {3: FindingKind.LATE, 4: FindingKind.OTHER_DIRECTION}
+
+
+def test_the_demo_s_bags_are_small_and_hold_what_the_scenario_says():
+    assert sum(path.stat().st_size for path in DEMO.rglob('*') if path.is_file()) < 1_500_000
     scenario = yaml.safe_load((DEMO / 'scenario.yaml').read_text())
     assert [event['expect'] for event in scenario['events']] == [*WORDS, 'stop']
 

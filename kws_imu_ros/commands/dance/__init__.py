@@ -12,7 +12,7 @@ ACTIONS = {
     'edit': 'insert, delete, move, repeat, mirror, stretch, join; undo',
     'play': 'dance it with a robot that is only computed',
     'perform': 'dance it with the robot, in the live graph',
-    'demo': 'compose a dance of a recorded voice, and let the simulated robot dance it',
+    'demo': 'a recorded voice sets a dance, the robot dances it, a coach watches a wrist',
     'music': 'find the beats of a sound file',
     'record': "keep how the teacher's wrist moves, cut at the beats",
     'score': 'say what a pupil changes: one thing, and a card of all',

@@ -1,4 +1,4 @@
-"""`kws-imu dance demo`: a recorded voice sets a dance, and the simulated robot dances it."""
+"""`kws-imu dance demo`: a recorded voice sets a dance, a robot dances it, a coach watches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from kws_imu_ros.commands.dance import compose, perform
+from kws_imu_ros.commands.dance import compose, perform, score
 from kws_imu_ros.resources import share_path
 
 # Those of demo/dance/scenario.yaml: the words fall on the beats of this count.
@@ -35,7 +35,26 @@ def run(args: argparse.Namespace) -> int:
     if status != 0:
         return status
     plain = ['--no-terminal'] if args.no_terminal else []
-    return _call(perform, [str(file), '--output', str(output), *plain])
+    status = _call(perform, [str(file), '--output', str(output), *plain])
+    if status in (0, 1):
+        _watch(output)
+    return status
+
+
+def _watch(output: Path) -> None:
+    """Say what a coach finds of a recorded wrist that dances the same, with two faults."""
+    folder = share_path('demo', 'dance')
+    print('A pupil dances it with the sensor on the wrist, and the coach says:')
+    card = output / 'card.html'
+    _call(
+        score,
+        [
+            str(folder / 'arms.yaml'),
+            *('--input', str(folder / 'performance'), '--reference', str(folder / 'reference')),
+            *('--all', '--html', str(card), '--output', str(card.with_suffix('.json'))),
+        ],
+    )
+    print(f'card of the dance: {card}')
 
 
 def _call(action: object, arguments: list[str]) -> int:
