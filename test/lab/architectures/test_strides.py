@@ -35,9 +35,9 @@ CASES = (
     (8, 10, (3, 3), (1, 2), 'valid'),
     (7, 9, (2, 4), (3, 2), 'valid'),
 )
-# An architecture for each kernel that is strided in one direction of an image; the others' are in
-# sequences or have equal strides.
-IMAGES = ('bc_resnet', 'conv_tc_resnet', 'crnn', 'ds_tc_resnet')
+# An architecture for each kernel that is strided in one direction of an image; the others have the
+# same kernels, or are in sequences, or have equal strides.
+IMAGES = {'bc_resnet': (1, 3), 'ds_tc_resnet': (3, 3)}
 
 
 def images(columns: int, rows: int = 49, count: int = 2) -> np.ndarray:
@@ -77,15 +77,31 @@ def results_of_cases() -> dict[str, np.ndarray]:
     return {f'{k} {way}': v.numpy() for way, values in ways.items() for k, v in values.items()}
 
 
+def strided_layers(model: tf_keras.Model) -> list[depthwise.DepthwiseConv2D]:
+    """Return the layers whose strides over an image are unequal, in their order."""
+    return [
+        layer
+        for layer in model.layers
+        if isinstance(layer, depthwise.DepthwiseConv2D)
+        and len(set(layer.strides)) > 1
+        and 1 not in layer.input_shape[1:3]
+    ]
+
+
 def train_a_step(name: str) -> None:
     """Train one step of an architecture and check that it learnt something."""
     tf_keras.utils.set_random_seed(1)
     model = build(name, {'classes': 3, 'width': 0.25, 'norm': 'none'})
+    kernels = {layer.kernel_size for layer in strided_layers(model)}
+    assert kernels <= set(IMAGES.values()), f'{name}: convert one with such a kernel below'
+    assert name not in IMAGES or IMAGES[name] in kernels, name
     inputs = [
         images(*reversed(i.shape[1:])) if len(i.shape) == 3 else np.ones((2, 16000), 'f4')
         for i in model.inputs
     ]
-    model.compile(tf_keras.optimizers.SGD(0.01), 'sparse_categorical_crossentropy')
+    # Eagerly, since a graph for one step takes far longer; the cases above are in graphs too.
+    loss = 'sparse_categorical_crossentropy'
+    model.compile(tf_keras.optimizers.SGD(0.01), loss, run_eagerly=True)
     before = model.get_weights()
     assert np.isfinite(model.train_on_batch(inputs, np.array([0, 1]))), name
     assert any(np.any(a != b) for a, b in zip(before, model.get_weights(), strict=True)), name
@@ -100,7 +116,9 @@ def child(directory: Path) -> None:
             train_a_step(name)
         for name in IMAGES:
             tf_keras.utils.set_random_seed(1)
-            model = build(name, {'classes': 3, 'width': 0.25, 'norm': 'none', 'output': 'logits'})
+            whole = build(name, {'classes': 3, 'width': 0.25, 'norm': 'none', 'output': 'logits'})
+            # What follows the last such convolution takes long to convert.
+            model = tf_keras.Model(whole.inputs, strided_layers(whole)[-1].output)
             inputs = {'input': 30.0 * images(40, count=4)}
             calibration = quantization.calibration_from_arrays(inputs)
             (directory / f'{name}.tflite').write_bytes(quantization.to_int8(model, calibration))
@@ -141,8 +159,7 @@ def test_every_architecture_trains_where_unequal_strides_are_unknown(processes, 
         found = run_signature(model_bytes, {'input': 30.0 * images(40, count=4)})
         (outputs,) = found.values()
         error = np.sqrt(np.mean((outputs - plain[name]) ** 2) / np.mean(plain[name] ** 2))
-        # An int8 LSTM rounds its state at each of 25 steps.
-        assert error < (0.35 if name == 'crnn' else 0.1), name
+        assert error < 0.1, name
         # One strided operator, as on the robot ever since.
         assert (1, 2) in depthwise_strides(model_bytes), name
 
