@@ -62,6 +62,8 @@ from kws_imu_ros.resources import share_path, user_path, write_whole
 
 # Until the nodes of one robot have found each other.
 SETTLE_NS = 1_000_000_000
+# What is still missing then is told.
+PATIENCE_NS = 10_000_000_000
 # Fusion beats ten times a second; a dance that nobody could end by voice ends after so long.
 FUSION_SILENT_NS = 2_000_000_000
 # Within this time what this node has published has come back to it.
@@ -143,7 +145,7 @@ class ChoreographerNode(BaseNode):
         self._stops = frozenset(
             intent for intent, stops in self._table.effects().stops.items() if stops
         )
-        self._waiting = self.declare('start_at_once')
+        self._at_once = self._waiting = self.declare('start_at_once')
         self._count_in = self.declare('count_in')
         if self.declare('metronome'):
             self._metronome = Metronome()
@@ -174,7 +176,8 @@ class ChoreographerNode(BaseNode):
         self._born_ns = self._now_ns()
         self._first: bool | None = None  # Whether this was here before any other choreographer.
         self._emergency_stopped = False
-        self._alive_ns: int | None = None
+        self._fusion_heard = False
+        self._alive_ns: int | None = None  # Of its last heartbeat, None without one or a sense.
         self._sent: deque[tuple[int, str]] = deque()
         self._moves = self._late = self._lost = self._late_beats = self._lost_beats = 0
         self._latest_ns = 0
@@ -343,8 +346,19 @@ class ChoreographerNode(BaseNode):
             self._end_dance('the emergency stop is engaged')
 
     def _on_fusion_alive(self, message: UInt32) -> None:
-        self._alive_ns = self._now_ns()
-        if heartbeat_from_message(message).sense_lost:
+        self._fusion_heard = True
+        if not heartbeat_from_message(message).sense_lost:
+            self._alive_ns = self._now_ns()
+            return
+        self._alive_ns = None
+        player = self._player
+        counting_in = player.state is PlayerState.PLAYING and player.beat(self._now_ns()) < 1.0
+        if self._at_once and counting_in:
+            # A robot that is being started: its senses come one by one.
+            player.stop()
+            self._waiting = True
+            self._schedule()
+        else:
             self._end_dance('fusion has lost a sense, and nobody could end it by voice')
 
     def _end_dance(self, why: str) -> bool:
@@ -471,14 +485,16 @@ class ChoreographerNode(BaseNode):
 
     def _on_wait(self) -> None:
         """Begin the dance that is to begin by itself, once the robot is there."""
-        if not self._waiting or self._now_ns() - self._born_ns < SETTLE_NS:
+        age_ns = self._now_ns() - self._born_ns
+        if not self._waiting or age_ns < SETTLE_NS:
             return
-        if self._alive_ns is None and self._now_ns() - self._born_ns < 10 * SETTLE_NS:
-            return  # Fusion, without which the robot stands, takes a moment to hear.
+        # Fusion, without which the robot stands, takes a moment to hear; some robots have none.
+        if self._alive_ns is None and (self._fusion_heard or age_ns < PATIENCE_NS):
+            return
         try:
             sentence = self._start()
         except KwsImuError as error:
-            if str(error) != self._told:
+            if str(error) != self._told and age_ns > PATIENCE_NS:
                 self._told = str(error)
                 self.get_logger().warning(self._told)
             return

@@ -24,6 +24,7 @@ from kws_imu_ros.choreography.file import load_choreography, parse_choreography,
 from kws_imu_ros.decision.decision import Decision, Outcome, Rule, Score
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.messages.decision import decision_to_message
+from kws_imu_ros.nodes import choreographer_node
 from kws_imu_ros.nodes.choreographer_node import ChoreographerNode, State, main
 from kws_imu_ros.nodes.runtime.qos import CHOREOGRAPHY_QOS, DECISION_QOS, EMERGENCY_STOPPED_QOS
 
@@ -158,6 +159,24 @@ def test_whoever_says_stop_ends_the_dance(stage, who):
             False,
             'The emergency stop is engaged; release it to dance.',
         )
+
+
+def test_a_dance_that_begins_by_itself_waits_for_the_senses(stage, monkeypatch):
+    # Here fusion speaks when it is told to, however long that takes on this machine.
+    monkeypatch.setattr(choreographer_node, 'FUSION_SILENT_NS', 1 << 62)
+    slow = Choreography('Slow', 20.0, 16, (Move(1.0, 4.0, robot='up'),))
+    node = stage.enter(slow, start_at_once=True)
+    assert node.state is State.WAITING, 'fusion was not heard yet'
+    stage.alive.publish(UInt32(data=1))
+    assert stage.until(lambda: node.state is State.PLAYING)
+    stage.alive.publish(UInt32(data=0))
+    assert stage.until(lambda: node.state is State.WAITING)
+    stage.alive.publish(UInt32(data=2))
+    assert stage.until(lambda: node.state is State.PLAYING)
+    # A person's stop is one, also while counting in.
+    stage.command.publish(String(data='stop'))
+    assert stage.until(lambda: node.state is State.STOPPED)
+    assert 'up' not in stage.intents
 
 
 def test_its_own_stop_does_not_end_the_dance(stage):
