@@ -44,7 +44,13 @@ from kws_imu_ros.motion.profiles import IntentEffects, load_motion_table
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Durations, Rate, Report
 from kws_imu_ros.nodes.runtime.neighbours import AdaptingSubscription, Neighbours
-from kws_imu_ros.nodes.runtime.qos import AUDIO_QOS, DECISION_QOS, MOTION_TABLE_QOS, RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.qos import (
+    AUDIO_QOS,
+    DECISION_QOS,
+    IMU_INPUT_QOS,
+    MOTION_TABLE_QOS,
+    RELIABLE_QOS,
+)
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import share_path
 
@@ -185,9 +191,9 @@ class FusionNode(BaseNode):
             remedy=_advise_audio,
             subscribe=self.create_sender_subscription,
         )
-        self.create_sender_subscription(Imu, 'imu/data_raw', self._on_imu, qos_profile_sensor_data)
+        self.create_sender_subscription(Imu, 'imu/data_raw', self._on_imu, IMU_INPUT_QOS)
         self._imu_neighbours = Neighbours(
-            self, 'imu/data_raw', Imu, qos_profile_sensor_data, remedy=_advise_imu
+            self, 'imu/data_raw', Imu, IMU_INPUT_QOS, remedy=_advise_imu
         )
         self.create_subscription(
             DiagnosticStatus, 'motion_table', self._on_motion_table, MOTION_TABLE_QOS

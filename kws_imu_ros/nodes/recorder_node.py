@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.qos import qos_profile_sensor_data
-
 from kws_imu_ros.bags.reading import AUDIO_TYPE, IMU_TYPE
 from kws_imu_ros.bags.writing import BagWriter
 from kws_imu_ros.configuration.declaration import Declaration
@@ -24,15 +22,15 @@ from kws_imu_ros.messages.factory import message_class
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
 from kws_imu_ros.nodes.runtime.parameters import ENABLE_STAMPED_CMD_VEL
-from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS
+from kws_imu_ros.nodes.runtime.qos import LOGGED_LATCHED_QOS, LOGGED_QOS, LOGGED_SENSOR_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import user_path
 
 TOPICS = {
     'audio': (AUDIO_TYPE, LOGGED_QOS),
-    'imu/data_raw': (IMU_TYPE, qos_profile_sensor_data),
-    'voice': ('std_msgs/msg/Float32MultiArray', qos_profile_sensor_data),
-    'gesture': ('std_msgs/msg/Float32MultiArray', qos_profile_sensor_data),
+    'imu/data_raw': (IMU_TYPE, LOGGED_SENSOR_QOS),
+    'voice': ('std_msgs/msg/Float32MultiArray', LOGGED_SENSOR_QOS),
+    'gesture': ('std_msgs/msg/Float32MultiArray', LOGGED_SENSOR_QOS),
     'command': ('std_msgs/msg/String', LOGGED_QOS),
     'decision': ('diagnostic_msgs/msg/DiagnosticStatus', LOGGED_LATCHED_QOS),
     'cmd_vel': ('geometry_msgs/msg/Twist', LOGGED_QOS),

@@ -237,6 +237,23 @@ def test_what_is_played_is_recorded_byte_for_byte(
     assert {topic.name for topic in summarize_bag(copy).topics} >= {'/odom', '/cmd_vel', '/voice'}
 
 
+def test_a_recorder_that_is_held_up_loses_no_sample(tmp_path: Path, probe, ros_context):
+    copy = tmp_path / 'copy'
+    overrides = [
+        Parameter('bag', value=str(copy)),
+        Parameter('topics', value=['imu/data_raw']),
+    ]
+    recorder = RecorderNode(parameter_overrides=overrides, context=ros_context)
+    probe.add_node(recorder)
+    publisher = probe.node.create_publisher(Imu, 'imu/data_raw', qos_profile_sensor_data)
+    assert probe.spin_until(publisher.get_subscription_count)
+    for _ in range(100):  # Nobody spins meanwhile.
+        publisher.publish(Imu())
+    probe.spin_until(lambda: False, 1.0)
+    recorder.destroy_node()
+    assert summarize_bag(copy).find('imu/data_raw').count == 100
+
+
 def test_both_publish_diagnostics(bag: Path, tmp_path: Path, make_replay, make_recorder, probe):
     arrays = probe.record(DiagnosticArray, '/diagnostics')
     recorder = make_recorder(tmp_path / 'copy')

@@ -10,6 +10,11 @@ def reliable(depth: int) -> QoSProfile:
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE)
 
 
+def best_effort(depth: int) -> QoSProfile:
+    """Return a profile that sends nothing again and keeps the newest depth messages."""
+    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
 def latched(depth: int) -> QoSProfile:
     """Return a reliable profile that also tells whoever comes late the last depth messages."""
     return QoSProfile(
@@ -21,6 +26,9 @@ def latched(depth: int) -> QoSProfile:
 
 # A lost block breaks the stream of the front end, so it is sent again rather than dropped.
 AUDIO_QOS = reliable(50)
+# Sensor data for whoever takes it, but the five messages that rclpy would keep are 50 ms of an IMU,
+# and a busy machine holds a process up for longer.
+IMU_INPUT_QOS = best_effort(50)
 DECISION_QOS = latched(10)
 EMERGENCY_STOPPED_QOS = latched(1)
 MOTION_TABLE_QOS = latched(1)
@@ -31,4 +39,5 @@ RELIABLE_QOS = reliable(10)
 NEWEST_QOS = reliable(1)
 # Who keeps a log or a bag may be busy for a second.
 LOGGED_QOS = reliable(50)
+LOGGED_SENSOR_QOS = best_effort(150)
 LOGGED_LATCHED_QOS = latched(50)
