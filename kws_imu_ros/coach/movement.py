@@ -16,7 +16,7 @@ SLOWEST_PEAK = float(np.radians(30.0))
 EDGE_SHARE = 0.15
 SLOWEST_EDGE = float(np.radians(25.0))
 # A hand stands still for a moment where it turns back.
-TURNING_S = 0.3
+TURNING_S = 0.45
 # Rest on either side, by which gravity is found.
 MARGIN_NS = 300_000_000
 

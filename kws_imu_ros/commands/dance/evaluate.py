@@ -13,6 +13,8 @@ from rich.table import Table
 
 from kws_imu_ros.errors import KwsImuError
 
+WIDTH = 120
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -73,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
 def print_results(results: dict[str, Any]) -> None:
     """Print the confusion for people."""
-    console = Console(file=sys.stdout)
+    # Nine findings stand side by side.
+    console = Console(file=sys.stdout, width=WIDTH)
     for title, result in (
         ('second try: the coach knows the first', results),
         ('first try: the coach knows nothing of the pupil', results['first_try']),
@@ -83,13 +86,13 @@ def print_results(results: dict[str, Any]) -> None:
         for fault, row in result['confusion'].items():
             table.add_row(fault, *(str(row.get(kind, '')) for kind in columns))
         console.print(table)
-        console.print(
+        print(
             f'named right {result["named_right"]:.1%} of {result["faults"]} faults; false findings '
             f'{result["false_findings"]:.1%} of {result["faultless_moves"]} moves of faultless '
             f'dances; median error of the timing {result["median_timing_error_ms"]:.0f} ms; tempo '
             f'within 1 beat a minute after four moves in {result["tempo_within_1"]:.1%}'
         )
-    console.print(
+    print(
         f'{results["dances"]} dances by {len(results["people"])} people; {results["usable"]} of '
         f'{results["recordings"]} recordings hold one whole movement'
     )
