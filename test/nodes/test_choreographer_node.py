@@ -421,3 +421,13 @@ def test_the_metronome_is_silent_where_there_is_no_loudspeaker():
     assert np.array_equal(heard[: len(click), 0], click)
     assert not heard[len(click) :].any()
     metronome.close()
+
+
+def test_what_cannot_be_written_is_not_lost(stage):
+    node = stage.enter(None, save_to='/proc/nowhere/ours.yaml', metre=1)
+    assert stage.ask('compose')[0]
+    node._composer.push('left', node._composer.beat_ns(1.0) + 400_000_000)
+    done, sentence = stage.ask('save')
+    assert not done
+    assert 'cannot be written' in sentence
+    assert [move.robot for move in node._dance.moves] == ['left']
