@@ -62,7 +62,7 @@ def sentence_of(kind: FindingKind, name: str, measures: Measures, found: str = '
     """Return the one thing to change in a move that people call `name`."""
     offset = f'{round(abs(measures.offset_ms), -1):.0f} ms' if measures.offset_ms else ''
     if kind is FindingKind.RIGHT:
-        return f'{name}: right.'
+        return f'{name}: well done.'
     if kind is FindingKind.EARLY:
         return f'{name}: wait for the beat; you began {offset} before it.'
     if kind is FindingKind.LATE:

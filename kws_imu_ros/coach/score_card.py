@@ -465,7 +465,7 @@ summary { cursor: pointer; margin-top: 2rem; font-weight: 600; }
 <td>{{ move.text }}{% if move.phrase %} <span class="quiet">({{ move.phrase }})</span>{% endif %}
 {% if move.posture %}<br><small class="quiet">{{ move.posture }}</small>{% endif %}</td>
 <td class="mark {{ 'right' if move.kind == right else 'unseen' if move.kind == unseen else '' }}">
-{{ move.kind.value }}</td>
+{{ 'well done' if move.kind == right else move.kind.value }}</td>
 <td>{% if move.offset_ms is not none %}<div class="bar">
 {% if move.last_offset_ms is not none %}
 <span class="dot last" style="left: {{ place(move.last_offset_ms) }}%"></span>
