@@ -35,7 +35,7 @@ from kws_imu_ros.messages.imu import imu_sample_from_message
 from kws_imu_ros.messages.posterior import posterior_from_message
 from kws_imu_ros.nodes.runtime.base_node import BaseNode
 from kws_imu_ros.nodes.runtime.diagnostics import DiagnosticsPublisher, Report
-from kws_imu_ros.nodes.runtime.qos import RELIABLE_QOS
+from kws_imu_ros.nodes.runtime.qos import IMU_INPUT_QOS, RELIABLE_QOS
 from kws_imu_ros.nodes.runtime.spinning import run_nodes
 from kws_imu_ros.resources import user_path, write_whole
 
@@ -103,7 +103,7 @@ class CoachNode(BaseNode):
 
         self._finding_publisher = self.create_publisher(DiagnosticStatus, 'finding', RELIABLE_QOS)
         self.create_subscription(UInt32, 'beat', self._on_beat, RELIABLE_QOS)
-        self.create_subscription(Imu, 'imu/data_raw', self._on_imu, qos_profile_sensor_data)
+        self.create_subscription(Imu, 'imu/data_raw', self._on_imu, IMU_INPUT_QOS)
         self.create_subscription(
             Float32MultiArray, 'gesture', self._on_gesture, qos_profile_sensor_data
         )

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--coach',
         action='store_true',
-        help='say of each move of the arm what to change; the hand commands nothing then',
+        help='say of each move of the arm what to change',
     )
     parser.add_argument(
         '--reference', type=Path, help="folder of the teacher's; default: DANCE.reference"
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if args.input == QUIET:
             args.input = str(_quiet_room(Path(folder), dance, beats))
-        if reference is not None:
+        if any(move.arm or move.reference for move in dance.moves):
             args.policy = str(_policy_of_voice(Path(folder), args.policy))
         return run_verb.run(args, args.dance, reference)
 
