@@ -17,12 +17,12 @@ from kws_imu_ros.fusion.clock_skew import SenseClocks
 from kws_imu_ros.fusion.config import PipelineConfig
 from kws_imu_ros.fusion.health import PipelineHealth
 from kws_imu_ros.fusion.hops import Decider, ImuHops, Step
-from kws_imu_ros.fusion.presence import Sense, SignsOfLife, Silence
+from kws_imu_ros.fusion.presence import Modality, SignsOfLife, Silence
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.imu.stream import ImuStream
 from kws_imu_ros.model.interpreter import Interpreter
 
-__all__ = ['FusionPipeline', 'PipelineConfig', 'PipelineHealth', 'Sense', 'SignsOfLife', 'Step']
+__all__ = ['FusionPipeline', 'Modality', 'PipelineConfig', 'PipelineHealth', 'SignsOfLife', 'Step']
 
 
 class FusionPipeline:

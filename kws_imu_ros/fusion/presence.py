@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Sense(Enum):
-    """A sense of the robot; the value is what people call it."""
+class Modality(Enum):
+    """A sense of the robot, its modality; the value is what people call it."""
 
     AUDIO = 'audio'
     IMU = 'IMU'
@@ -20,9 +20,9 @@ class SignsOfLife:
     audio: int = 0
     imu: int = 0
 
-    def of(self, sense: Sense) -> int:
+    def of(self, sense: Modality) -> int:
         """Return those of one sense."""
-        return self.audio if sense is Sense.AUDIO else self.imu
+        return self.audio if sense is Modality.AUDIO else self.imu
 
 
 class Silence:

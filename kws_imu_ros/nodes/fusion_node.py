@@ -30,7 +30,7 @@ from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.fusion.config import PipelineConfig
 from kws_imu_ros.fusion.health import PipelineHealth
 from kws_imu_ros.fusion.hops import Step
-from kws_imu_ros.fusion.pipeline import FusionPipeline, Sense, SignsOfLife
+from kws_imu_ros.fusion.pipeline import FusionPipeline, Modality, SignsOfLife
 from kws_imu_ros.messages.audio import audio_block_from_message
 from kws_imu_ros.messages.decision import decision_to_message, intent_to_message
 from kws_imu_ros.messages.heartbeat import LOST_SENSE, heartbeat_to_message
@@ -155,7 +155,7 @@ class FusionNode(BaseNode):
         )
         self._audio_rate, self._imu_rate, self._hop_rate = Rate(), Rate(), Rate()
         self._hop_durations, self._latencies = Durations(), Durations()
-        self._bad_messages = dict.fromkeys(Sense, 0)
+        self._bad_messages = dict.fromkeys(Modality, 0)
         self._trouble: dict[str, int] = {}  # sentence -> report number that saw it last
         self._reports = 0
         # What was seen by the newest reports, and how many audio messages could not be used.
@@ -165,8 +165,8 @@ class FusionNode(BaseNode):
         self._alive_ns = time.monotonic_ns()
         self._signs = SignsOfLife()
         # Steady time of each sense's newest sign of life, and of its newest message.
-        self._lived_ns: dict[Sense, int] = {}
-        self._arrived_ns: dict[Sense, int] = {}
+        self._lived_ns: dict[Modality, int] = {}
+        self._arrived_ns: dict[Modality, int] = {}
         self._sense_lost_pulses = 0
 
         self._voice_publisher = self.create_publisher(
@@ -287,10 +287,10 @@ class FusionNode(BaseNode):
             block = audio_block_from_message(message, self._sample_rate)
             steps = self._pipeline.push_audio(block, sender)
         except KwsImuError as error:
-            self._on_bad_message(Sense.AUDIO, str(error))
+            self._on_bad_message(Modality.AUDIO, str(error))
             return
         self._audio_rate.add()
-        self._look_for_life(Sense.AUDIO)
+        self._look_for_life(Modality.AUDIO)
         if steps:
             self._publish(steps, start_ns)
 
@@ -303,14 +303,14 @@ class FusionNode(BaseNode):
                 sender,
             )
         except KwsImuError as error:
-            self._on_bad_message(Sense.IMU, str(error))
+            self._on_bad_message(Modality.IMU, str(error))
             return
         self._imu_rate.add()
-        self._look_for_life(Sense.IMU)
+        self._look_for_life(Modality.IMU)
         if steps:
             self._publish(steps, start_ns)
 
-    def _look_for_life(self, sense: Sense) -> None:
+    def _look_for_life(self, sense: Modality) -> None:
         """Note when a sense that sent something lived; a message that means nothing is no life."""
         self._arrived_ns[sense] = time.monotonic_ns()
         signs = self._pipeline.signs_of_life
@@ -318,7 +318,7 @@ class FusionNode(BaseNode):
             self._lived_ns[sense] = self._arrived_ns[sense]
             self._signs = signs
 
-    def _on_bad_message(self, sense: Sense, sentence: str) -> None:
+    def _on_bad_message(self, sense: Modality, sentence: str) -> None:
         """Count a message that cannot be used; log its sentence when that is news."""
         self._bad_messages[sense] += 1
         if sentence not in self._trouble:
@@ -392,7 +392,7 @@ class FusionNode(BaseNode):
         """Return the diagnostics of the last `seconds`."""
         self._reports += 1
         health = self._pipeline.health
-        bad_audio = self._bad_messages[Sense.AUDIO]
+        bad_audio = self._bad_messages[Modality.AUDIO]
         earlier, bad_before = self._seen[0] if self._seen else (PipelineHealth(), 0)
         self._seen.append((health, bad_audio))
         recent = health.since(earlier)
@@ -429,7 +429,7 @@ class FusionNode(BaseNode):
                     self._latencies.describe_ms()
                 ),
                 'bad audio messages': bad_audio,
-                'bad IMU messages': self._bad_messages[Sense.IMU],
+                'bad IMU messages': self._bad_messages[Modality.IMU],
                 'audio gaps': health.audio_gaps,
                 'audio samples filled': health.audio_filled_samples,
                 'audio duplicates': health.audio_duplicates,

@@ -22,7 +22,7 @@ from std_msgs.msg import Float32MultiArray, Int16MultiArray, String, UInt32
 
 from kws_imu_ros.audio.block import AudioBlock
 from kws_imu_ros.errors import KwsImuError
-from kws_imu_ros.fusion.pipeline import Sense
+from kws_imu_ros.fusion.pipeline import Modality
 from kws_imu_ros.imu.sample import ImuSample
 from kws_imu_ros.messages.audio import audio_block_to_message
 from kws_imu_ros.messages.decision import decision_from_message
@@ -96,7 +96,7 @@ class Senses:
         return (
             self._sequence
             - self._fusion._audio_rate.total
-            - self._fusion._bad_messages[Sense.AUDIO]
+            - self._fusion._bad_messages[Modality.AUDIO]
         )
 
     def say_until(self, condition: Callable[[], object]) -> bool:

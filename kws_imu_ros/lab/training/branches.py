@@ -76,7 +76,7 @@ def branch_loss(
 
 
 @dataclass(frozen=True)
-class Sense:
+class BranchPlan:
     """
     What the voice and the gesture branch differ in.
 
@@ -133,22 +133,22 @@ class Branch:
 
     """
 
-    def __init__(self, sense: Sense, stages: Stages, fold: FoldRecipe | None) -> None:
-        self.sense, self._stages, self._fold = sense, stages, fold
+    def __init__(self, plan: BranchPlan, stages: Stages, fold: FoldRecipe | None) -> None:
+        self.plan, self._stages, self._fold = plan, stages, fold
         # Architectures and budgets are tried before hours of training, not after.
-        if sense.teacher:
-            self.build(sense.teacher)
-        untrained = self.build(sense.branch)
+        if plan.teacher:
+            self.build(plan.teacher)
+        untrained = self.build(plan.branch)
         self.keeps_groups = fold is None and _has_groups(untrained)
-        if sense.pruning:
-            check_budget(sense.name, sense.pruning, untrained)
+        if plan.pruning:
+            check_budget(plan.name, plan.pruning, untrained)
 
     def finish(self) -> Finished:
         """Run all stages; returns the finished branch, a logits model."""
-        taught = Taught(tuple(self._teachers()), self.sense.distillation)
+        taught = Taught(tuple(self._teachers()), self.plan.distillation)
         done = self._student(taught)
-        if self.sense.pruning:
-            done = self._pruned(self.sense.pruning, done, taught)
+        if self.plan.pruning:
+            done = self._pruned(self.plan.pruning, done, taught)
         return self._folded(done, taught)
 
     def build(self, branch: BranchRecipe, member: int = 0) -> tf_keras.Model:
@@ -158,10 +158,10 @@ class Branch:
             branch.architecture,
             {
                 **branch.config,
-                'input_shape': self.sense.shape,
-                'classes': len(self.sense.labels),
+                'input_shape': self.plan.shape,
+                'classes': len(self.plan.labels),
                 'output': 'logits',
-                'prefix': f'{self.sense.name}_',
+                'prefix': f'{self.plan.name}_',
             },
         )
 
@@ -177,16 +177,16 @@ class Branch:
         def train(model: tf_keras.Model, checkpoint: Path) -> float:
             loss = branch_loss(
                 model,
-                len(self.sense.labels),
+                len(self.plan.labels),
                 schedule.label_smoothing,
                 teachers,
-                self.sense.distillation,
+                self.plan.distillation,
             )
             return fit(
                 stage,
                 model.trainable_variables,
                 loss,
-                self.sense.batch,
+                self.plan.batch,
                 schedule,
                 self._stages.seed + member,
                 checkpoint,
@@ -197,26 +197,26 @@ class Branch:
 
     def _teachers(self) -> Iterator[Finished]:
         """Train the members of the teacher; none where the recipe has no teacher."""
-        teacher = self.sense.teacher
+        teacher = self.plan.teacher
         if teacher is None:
             return
         plain = BranchRecipe(teacher.architecture, teacher.config, teacher.schedule)
-        for member, stage in enumerate(teacher_stages(self.sense.teacher_stage, teacher)):
+        for member, stage in enumerate(teacher_stages(self.plan.teacher_stage, teacher)):
             yield self._stages.run(
                 stage,
-                [plain, *self.sense.inputs, member],
+                [plain, *self.plan.inputs, member],
                 lambda member=member: self.build(plain, member),
                 self._learn(stage, (), teacher.schedule, member),
             )
 
     def _student(self, taught: Taught) -> Finished:
         """Train the branch itself."""
-        branch = self.sense.branch
+        branch = self.plan.branch
         return self._stages.run(
-            self.sense.name,
-            [branch, *self.sense.inputs, *taught.inputs],
+            self.plan.name,
+            [branch, *self.plan.inputs, *taught.inputs],
             lambda: self.build(branch),
-            self._learn(self.sense.name, taught.models, branch.schedule),
+            self._learn(self.plan.name, taught.models, branch.schedule),
         )
 
     def _pruned(self, recipe: PruningRecipe, dense: Finished, taught: Taught) -> Finished:
@@ -229,7 +229,7 @@ class Branch:
         if not taught.teachers if recipe.from_dense is None else recipe.from_dense:
             taught = Taught((dense,), taught.recipe)
         before = dense
-        for number, stage in enumerate(pruning_stages(self.sense.name, recipe), 1):
+        for number, stage in enumerate(pruning_stages(self.plan.name, recipe), 1):
             budget = Budget(
                 kind,
                 start * (limit / start) ** (number / recipe.rounds),
@@ -258,7 +258,7 @@ class Branch:
                     budget,
                     recipe.calibration_clips,
                     schedule,
-                    *self.sense.inputs,
+                    *self.plan.inputs,
                     *taught.inputs,
                 ],
                 cut,
@@ -290,10 +290,10 @@ class Branch:
         """Train on in small steps, or return what there is where the recipe has none."""
         if schedule is None:
             return before
-        (stage,) = cooling_stage(self.sense.name, recipe)
+        (stage,) = cooling_stage(self.plan.name, recipe)
         return self._stages.run(
             stage,
-            [before.fingerprint, schedule, *self.sense.inputs, *taught.inputs],
+            [before.fingerprint, schedule, *self.plan.inputs, *taught.inputs],
             lambda: before.model,
             self._learn(stage, taught.models, schedule),
             stored=True,
@@ -305,12 +305,12 @@ class Branch:
 
         Batch normalization that follows a convolution is no operation: the converter folds it.
         """
-        recipe, stage = self._fold, f'{self.sense.name}_folded'
+        recipe, stage = self._fold, f'{self.plan.name}_folded'
         if not _has_groups(before.model):
             return before
         if recipe is None:
             print(
-                f'{self.sense.name}: keeps its group normalization as operations of the int8 '
+                f'{self.plan.name}: keeps its group normalization as operations of the int8 '
                 f"graph; a section 'fold' in the recipe would remove them",
                 file=sys.stderr,
             )
@@ -328,7 +328,7 @@ class Branch:
 
         done = self._stages.run(
             stage,
-            [recipe, before.fingerprint, *self.sense.inputs, *taught.inputs],
+            [recipe, before.fingerprint, *self.plan.inputs, *taught.inputs],
             fold,
             # Whoever taught the branch goes on; else the branch as it was before.
             self._learn(stage, taught.models or [before.model], recipe.schedule),
@@ -340,7 +340,7 @@ class Branch:
         """Yield (inputs, labels) of so many augmented training examples, the same each time."""
         for start in range(0, count, EXAMPLES_AT_ONCE):
             rng = np.random.default_rng((self._stages.seed, 1 << 30, start))
-            yield self.sense.batch(min(EXAMPLES_AT_ONCE, count - start), rng)
+            yield self.plan.batch(min(EXAMPLES_AT_ONCE, count - start), rng)
 
 
 def _has_groups(model: tf_keras.Model) -> bool:

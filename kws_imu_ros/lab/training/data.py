@@ -28,7 +28,7 @@ from kws_imu_ros.lab.data.folders import (
 from kws_imu_ros.lab.data.gesture_data import GestureRecording, gestures_digest, load_gestures
 from kws_imu_ros.lab.data.running_speech import RunningSpeech, load_running_speech
 from kws_imu_ros.lab.data.speech_data import SpeechClips, load_noise, load_speech
-from kws_imu_ros.lab.training.branches import Sense
+from kws_imu_ros.lab.training.branches import BranchPlan
 from kws_imu_ros.lab.training.imu_augmentation import ImuBatches
 from kws_imu_ros.lab.training.recipe import Recipe
 from kws_imu_ros.lab.training.speech_augmentation import SpeechBatches
@@ -192,7 +192,7 @@ class Senses:
         speech_inputs.append(data.digests['speech'])
         if data.running_speech:
             speech_inputs.append(data.digests['running_speech'])
-        self.voice = Sense(
+        self.voice = BranchPlan(
             'voice',
             (self.front_end.frames, self.front_end.mel_bins),
             recipe.voice_labels,
@@ -204,7 +204,7 @@ class Senses:
             self.speech.batch,
             speech_inputs,
         )
-        self.gesture = Sense(
+        self.gesture = BranchPlan(
             'gesture',
             (self.imu.length, 6),
             recipe.gesture_labels,
