@@ -160,8 +160,11 @@ class AudioStream:
         """Return a block that waited, on the clock that goes on: a stray stamp is put right."""
         if self._sequence is None or self.end_ns is None:
             return waiting
-        before_ns = following.stamp_ns - self.end_ns - waiting.duration_ns
-        if abs(following.stamp_ns - waiting.end_ns) < abs(before_ns):
+        # A clock that was set goes on with the block after; two stray stamps agree with nobody.
+        lost_ns = max(0, following.sequence - waiting.sequence - 1) * waiting.duration_ns
+        anew_ns = abs(following.stamp_ns - waiting.end_ns - lost_ns)
+        before_ns = abs(following.stamp_ns - self.end_ns - waiting.duration_ns - lost_ns)
+        if anew_ns < before_ns and anew_ns <= self._config.clock_jump_ns:
             return waiting
         self.counts.clock_jumps += 1
         return replace(waiting, stamp_ns=self.end_ns)

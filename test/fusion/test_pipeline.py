@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kws_imu_ros.audio.block import AudioBlock
@@ -334,6 +334,8 @@ def test_a_jump_of_the_audio_clock_is_survived(pipeline: FusionPipeline, jump_ns
 
 
 @settings(max_examples=20)
+# Two strays of different clocks, one after the other.
+@example(strays={1: 700_000_000, 2: HOUR_NS})
 @given(
     strays=st.dictionaries(
         st.integers(1, 97), st.sampled_from([HOUR_NS, -HOUR_NS, 700_000_000, -700_000_000])
