@@ -155,7 +155,7 @@ def to_yaml(choreography: Choreography) -> str:
     }
     if choreography.music:
         top['music'] = choreography.music
-    lines = [HEADER, *(f'{name}: {_scalar(value)}\n' for name, value in top.items())]
+    lines = [HEADER, *(f'{name}: {scalar(value)}\n' for name, value in top.items())]
     if choreography.phrases:
         lines.append('phrases:\n')
         lines.extend(
@@ -183,11 +183,11 @@ def save_choreography(path: Path, choreography: Choreography) -> None:
 
 def _item(values: Mapping[str, Any]) -> str:
     """Return one line of a list."""
-    pairs = ', '.join(f'{name}: {_scalar(value)}' for name, value in values.items())
+    pairs = ', '.join(f'{name}: {scalar(value)}' for name, value in values.items())
     return f'  - {{{pairs}}}\n'
 
 
-def _scalar(value: str | float) -> str:
+def scalar(value: str | float) -> str:
     """Return a value as people write it: numbers without a needless point, quotes where needed."""
     if isinstance(value, str):
         # What is in quotes in JSON is in YAML as well. Words that mean something get some, too.

@@ -9,6 +9,7 @@ import numpy as np
 
 from kws_imu_ros.audio.sound_file import read_audio_file
 from kws_imu_ros.choreography.choreography import FASTEST, SLOWEST, BeatTimes
+from kws_imu_ros.choreography.file import scalar
 from kws_imu_ros.configuration.section import load_yaml
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.resources import write_whole
@@ -57,7 +58,7 @@ def save_beats(path: Path, sound: Path, tempo: float, beats_s: tuple[float, ...]
     lines = [
         '# The beats of a sound file, seconds from its start, found by `kws-imu dance music`.\n',
         f'schema: {SCHEMA_VERSION}\n',
-        f"sound: '{sound.name}'\n" if "'" not in sound.name else f'sound: "{sound.name}"\n',
+        f'sound: {scalar(sound.name)}\n',
         f'beats_per_minute: {tempo:.2f}\n',
         'beats_s:\n',
     ]

@@ -17,6 +17,7 @@ from kws_imu_ros.choreography.file import (
     parse_choreography,
     to_yaml,
 )
+from kws_imu_ros.choreography.music import load_beats, save_beats
 from kws_imu_ros.errors import KwsImuError
 from kws_imu_ros.motion.profiles import load_motion_table
 from kws_imu_ros.motion.velocity import Velocity
@@ -188,3 +189,10 @@ def test_a_reversal_needs_the_time_that_the_limits_take():
     dance = Choreography('back', 90.0, moves=moves)
     with pytest.raises(KwsImuError, match=r'Move 2 .*needs 0\.5 s'):
         require_danceable(dance, TABLE)
+
+
+@pytest.mark.parametrize('name', ['song.wav', 'it\'s "ours".wav', 'a\\b: c #1.mp3', '歌.wav'])
+def test_a_beat_file_may_be_of_a_sound_of_any_name(tmp_path: Path, name: str):
+    path = tmp_path / 'song.beats.yaml'
+    save_beats(path, Path(name), 120.0, (0.5, 1.0, 1.5, 2.0))
+    assert load_beats(path).time_ns(2.0) == 1_000_000_000
